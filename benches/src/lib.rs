@@ -1,0 +1,1 @@
+//! See the manifest of this package.

@@ -1,0 +1,1 @@
+//! Speech models that run on the CPU.

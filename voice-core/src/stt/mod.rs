@@ -1,0 +1,81 @@
+//! Speech-to-text: the trait that every recogniser, local or in the cloud, stands behind.
+//!
+//! One [`SttStream`] serves one call. The session opens an utterance when speech starts, pushes its frames (with
+//! some audio from before the start), and finalises it at the decision that the turn is over. Each event carries the
+//! utterance's id; the session drops those of utterances it has left. Caller: `session`.
+
+use std::sync::Arc;
+
+use crate::audio::Frame;
+use crate::error::ProviderError;
+use crate::ids::UtteranceId;
+
+/// A recogniser, shared by all calls.
+pub trait SpeechToText: Send + Sync {
+    /// Name for logs, health and the start-up page, such as `moonshine`.
+    fn name(&self) -> &'static str;
+
+    /// Opens one call's stream. Returns at once; connecting happens behind the stream, which keeps what is pushed
+    /// meanwhile up to a limit of its own. Failures come as [`SttEvent::Failed`].
+    fn open(&self, options: SttOptions, events: Arc<dyn SttEvents>) -> Box<dyn SttStream>;
+}
+
+/// What a call asks of its recogniser.
+#[derive(Clone, Debug, Default)]
+pub struct SttOptions {
+    /// BCP 47 language, such as `en`. Empty: the recogniser's own choice.
+    pub language: String,
+    /// Words that this call makes likely (street names, agents), most important first.
+    pub key_terms: Vec<String>,
+}
+
+/// One call's recogniser. Dropping it abandons whatever is under way.
+pub trait SttStream: Send {
+    /// Starts an utterance; an unfinished one before it is abandoned.
+    fn begin(&mut self, utterance: UtteranceId);
+
+    /// The next 20 ms of the open utterance. Must not block; without an open utterance it does nothing.
+    fn push(&mut self, frame: &Frame);
+
+    /// The caller seems to have stopped: a good moment to bring the partial transcript up to date. The utterance
+    /// stays open. May be ignored.
+    fn hint_pause(&mut self) {}
+
+    /// No more audio for this utterance: [`SttEvent::Final`] or [`SttEvent::Failed`] must follow.
+    fn finalise(&mut self);
+}
+
+/// Where a stream's events go. Must not block.
+pub trait SttEvents: Send + Sync {
+    /// Takes one event.
+    fn handle_stt_event(&self, event: SttEvent);
+}
+
+/// What a recogniser reports.
+#[derive(Clone, Debug)]
+pub enum SttEvent {
+    /// The words so far; each partial replaces the one before. `stable` is the length in bytes of the prefix of
+    /// `text` that is not expected to change.
+    Partial {
+        /// Of which utterance.
+        utterance: UtteranceId,
+        /// All words so far.
+        text: String,
+        /// Bytes of `text` that stay.
+        stable: usize,
+    },
+    /// The words of a finalised utterance; empty where nothing was understood.
+    Final {
+        /// Of which utterance.
+        utterance: UtteranceId,
+        /// The words.
+        text: String,
+    },
+    /// The utterance is lost; the stream stays usable for the next one.
+    Failed {
+        /// Of which utterance.
+        utterance: UtteranceId,
+        /// Why.
+        error: ProviderError,
+    },
+}

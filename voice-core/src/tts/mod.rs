@@ -1,0 +1,53 @@
+//! Text-to-speech: the trait that every voice, local or in the cloud, stands behind.
+//!
+//! One [`Voice`] serves one call; [`Voice::speak`] makes one reply's audio from its clauses as they come. Dropping
+//! the returned stream cancels. Caller: `session`.
+
+use futures::stream::BoxStream;
+
+use crate::audio::SampleRate;
+use crate::error::ProviderError;
+use crate::ids::ReplyId;
+
+/// A speech synthesiser, shared by all calls.
+pub trait TextToSpeech: Send + Sync {
+    /// Name for logs, health and the start-up page, such as `piper`.
+    fn name(&self) -> &'static str;
+
+    /// Opens one call's voice. Returns at once; connecting happens behind it.
+    fn open(&self, options: VoiceOptions) -> Box<dyn Voice>;
+}
+
+/// What a call asks of its voice.
+#[derive(Clone, Debug, Default)]
+pub struct VoiceOptions {
+    /// Name or id of the voice. Empty: the synthesiser's own choice.
+    pub voice: String,
+    /// BCP 47 language. Empty: the voice's own.
+    pub language: String,
+}
+
+/// One call's voice.
+pub trait Voice: Send {
+    /// Speaks one reply. `clauses` gives its pieces of speakable text in order and ends with the reply; audio must
+    /// start with the first clause, not wait for the last.
+    fn speak(
+        &mut self,
+        reply: ReplyId,
+        clauses: BoxStream<'static, String>,
+    ) -> BoxStream<'static, Result<SpeechEvent, ProviderError>>;
+}
+
+/// A piece of speech.
+#[derive(Clone, Debug)]
+pub enum SpeechEvent {
+    /// Mono samples that follow those before. `rate` is the same for the whole reply.
+    Audio {
+        /// Rate of the samples.
+        rate: SampleRate,
+        /// Signed 16-bit mono samples.
+        samples: Vec<i16>,
+    },
+    /// All audio of the next clause in order has been given: a good place to cut, and how audio maps to text.
+    ClauseEnd,
+}

@@ -1,0 +1,3 @@
+//! The `voice` program.
+
+fn main() {}
