@@ -10,18 +10,23 @@
 
 pub mod audio;
 pub mod codec;
+// pub mod context;
 pub mod error;
 pub mod ids;
 pub mod ingress;
 pub mod llm;
 pub mod metrics;
+pub mod playout;
 pub mod stt;
 pub mod text;
 pub mod time;
 pub mod tts;
+pub mod turn;
 pub mod vad;
 
 #[cfg(feature = "runtime")]
 pub mod infer;
 #[cfg(feature = "local")]
 pub mod local;
+// #[cfg(feature = "runtime")]
+// pub mod session;

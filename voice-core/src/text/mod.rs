@@ -1,1 +1,3 @@
-//! Filled by the part of that name.
+//! Text on its way to the voice: clauses, and words as they are spoken.
+
+pub mod chunker;

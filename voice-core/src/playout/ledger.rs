@@ -1,0 +1,355 @@
+//! The playback ledger: one reply at a time, its audio queued, sent and heard.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::audio::SampleRate;
+use crate::ids::ReplyId;
+use crate::time::SessionTime;
+
+use super::cut;
+use super::marks::Marks;
+
+/// In which pieces audio leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Raw frames of 20 ms, up to `lead` before they are due, so that network and timers may be late.
+    Frames {
+        /// How much the caller's player is kept ahead.
+        lead: Duration,
+    },
+    /// Messages of 0.4 to 2 s, each sent when the one before has been played.
+    Messages,
+}
+
+/// A piece of audio that leaves now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Of which reply.
+    pub reply: ReplyId,
+    /// Whether it is the reply's first.
+    pub first: bool,
+    /// Whether the player ran dry before it: the voice was too slow, or the session was.
+    pub underrun: bool,
+}
+
+/// Audio of the reply that is being given.
+#[derive(Debug)]
+pub struct Playout {
+    shape: Shape,
+    rate: SampleRate,
+    /// Whether the client can throw away what it has buffered.
+    clears: bool,
+    /// The player is busy with what was sent until then.
+    busy_until: SessionTime,
+    current: Option<Speech>,
+    queue: VecDeque<i16>,
+}
+
+#[derive(Debug)]
+struct Speech {
+    reply: ReplyId,
+    not_before: SessionTime,
+    marks: Marks,
+    /// Clause ends in samples from the reply's start that are not sent yet.
+    clause_ends: VecDeque<u64>,
+    pushed: u64,
+    sent: u64,
+    /// When the sample at `sent` would be played if it were sent in time.
+    play_head: Option<SessionTime>,
+    finished: bool,
+    /// The client's last report: how much it had played, and when it said so.
+    reported: Option<(Duration, SessionTime)>,
+}
+
+impl Playout {
+    /// Nothing queued. `clears`: the client can drop what it has buffered.
+    pub fn new(shape: Shape, rate: SampleRate, clears: bool) -> Self {
+        let queue = VecDeque::new();
+        Self { shape, rate, clears, busy_until: SessionTime::ZERO, current: None, queue }
+    }
+
+    /// Rate of the samples that are pushed and sent.
+    pub fn rate(&self) -> SampleRate {
+        self.rate
+    }
+
+    /// Opens a reply. What was queued of another one is gone. Nothing leaves before `not_before`.
+    pub fn begin(&mut self, reply: ReplyId, not_before: SessionTime) {
+        self.queue.clear();
+        self.current = Some(Speech {
+            reply,
+            not_before,
+            marks: Marks::default(),
+            clause_ends: VecDeque::new(),
+            pushed: 0,
+            sent: 0,
+            play_head: None,
+            finished: false,
+            reported: None,
+        });
+    }
+
+    /// A clause of the reply was given to the voice.
+    pub fn announce_clause(&mut self, reply: ReplyId, clause: &str) {
+        if let Some(speech) = self.of(reply) {
+            speech.marks.announce(clause);
+        }
+    }
+
+    /// Queues samples of the reply.
+    pub fn push(&mut self, reply: ReplyId, samples: &[i16]) {
+        if let Some(speech) = self.of(reply) {
+            speech.pushed += samples.len() as u64;
+            self.queue.extend(samples);
+        }
+    }
+
+    /// The audio of the next clause is complete.
+    pub fn close_clause(&mut self, reply: ReplyId) {
+        let rate = self.rate;
+        if let Some(speech) = self.of(reply) {
+            speech.clause_ends.push_back(speech.pushed);
+            speech.marks.close(rate.duration_of(speech.pushed));
+        }
+    }
+
+    /// No more samples will come for the reply.
+    pub fn finish(&mut self, reply: ReplyId) {
+        let rate = self.rate;
+        if let Some(speech) = self.of(reply)
+            && !speech.finished
+        {
+            speech.finished = true;
+            speech.marks.finish(rate.duration_of(speech.pushed));
+        }
+    }
+
+    /// Audio that is queued and has not left.
+    pub fn queued(&self) -> Duration {
+        self.rate.duration_of(self.queue.len() as u64)
+    }
+
+    /// Takes the next piece into `out` if it should leave now. Call until `None`.
+    pub fn poll(&mut self, now: SessionTime, out: &mut Vec<i16>) -> Option<Sent> {
+        let due = self.poll_timeout()?;
+        if due > now {
+            return None;
+        }
+        let speech = self.current.as_mut()?;
+        let take = next_piece(self.shape, self.rate, speech, &mut self.queue)?;
+        out.clear();
+        out.extend(self.queue.drain(..take.samples));
+        out.resize(take.padded, 0);
+        let first = speech.sent == 0;
+        // Where the player has run dry, the rest is heard that much later.
+        let underrun = speech.play_head.is_some_and(|head| now > head + RUN_DRY);
+        let head = match speech.play_head {
+            Some(head) if matches!(self.shape, Shape::Frames { .. }) && now <= head => head,
+            _ => now,
+        };
+        speech.sent += take.samples as u64;
+        while speech.clause_ends.front().is_some_and(|end| *end <= speech.sent) {
+            speech.clause_ends.pop_front();
+        }
+        let head = head + self.rate.duration_of(take.padded as u64);
+        speech.play_head = Some(head);
+        self.busy_until = head;
+        Some(Sent { reply: speech.reply, first, underrun })
+    }
+
+    /// When [`Self::poll`] will next have something, as far as is known. `None`: more audio must come first.
+    pub fn poll_timeout(&self) -> Option<SessionTime> {
+        let speech = self.current.as_ref()?;
+        if !has_piece(self.shape, self.rate, speech, &self.queue) {
+            return None;
+        }
+        let free = self.busy_until;
+        let due = match (self.shape, speech.play_head) {
+            (Shape::Frames { lead }, Some(head)) => head - lead,
+            (Shape::Frames { .. }, None) => free,
+            (Shape::Messages, Some(head)) => head + MESSAGE_GAP,
+            (Shape::Messages, None) if free == SessionTime::ZERO => free,
+            (Shape::Messages, None) => free + MESSAGE_GAP,
+        };
+        Some(due.max(speech.not_before))
+    }
+
+    /// When everything of the reply will have been played, once all of it has left.
+    pub fn played_at(&self) -> Option<(ReplyId, SessionTime)> {
+        let speech = self.current.as_ref()?;
+        if !speech.finished || !self.queue.is_empty() {
+            return None;
+        }
+        Some((speech.reply, speech.play_head.unwrap_or(speech.not_before)))
+    }
+
+    /// Closes a reply that has been played.
+    pub fn end(&mut self, reply: ReplyId) {
+        if self.of(reply).is_some() {
+            self.current = None;
+        }
+    }
+
+    /// The client says how much of a reply it has played.
+    pub fn handle_position(&mut self, reply: ReplyId, played: Duration, now: SessionTime) {
+        if let Some(speech) = self.of(reply) {
+            speech.reported = Some((played, now));
+        }
+    }
+
+    /// Throws away what has not left and says which words of the reply were heard.
+    pub fn clear(&mut self, reply: ReplyId, now: SessionTime) -> String {
+        let Some(speech) = self.of(reply) else { return String::new() };
+        let (sent, head, reported) = (speech.sent, speech.play_head, speech.reported);
+        let marks = std::mem::take(&mut speech.marks);
+        self.queue.clear();
+        self.current = None;
+        let sent = self.rate.duration_of(sent);
+        let ahead = head.map_or(Duration::ZERO, |head| head.since(now));
+        let played = match reported {
+            Some((played, at)) => (played + now.since(at)).min(sent),
+            // Without reports a message in flight cannot be taken back and is booked as heard.
+            None if self.shape == Shape::Messages && !self.clears => sent,
+            None => sent.saturating_sub(ahead),
+        };
+        if self.clears {
+            self.busy_until = now;
+        }
+        marks.heard(played).to_owned()
+    }
+
+    fn of(&mut self, reply: ReplyId) -> Option<&mut Speech> {
+        self.current.as_mut().filter(|s| s.reply == reply)
+    }
+}
+
+/// The next message leaves this long after the one before has been played: late enough that a browser whose decoder
+/// takes a few milliseconds longer for one than for the next never overlaps them, early enough to be under 40 ms.
+const MESSAGE_GAP: Duration = Duration::from_millis(16);
+/// Lateness that is a gap and not rounding.
+const RUN_DRY: Duration = Duration::from_millis(60);
+
+struct Piece {
+    samples: usize,
+    padded: usize,
+}
+
+fn frame_samples(rate: SampleRate) -> usize {
+    rate.hz() as usize / 50
+}
+
+fn has_piece(shape: Shape, rate: SampleRate, speech: &Speech, queue: &VecDeque<i16>) -> bool {
+    let enough = match shape {
+        Shape::Frames { .. } => frame_samples(rate),
+        Shape::Messages => *cut::bounds(rate).start(),
+    };
+    queue.len() >= enough || (speech.finished && !queue.is_empty())
+}
+
+fn next_piece(shape: Shape, rate: SampleRate, speech: &Speech, queue: &mut VecDeque<i16>) -> Option<Piece> {
+    match shape {
+        Shape::Frames { .. } => {
+            let frame = frame_samples(rate);
+            Some(Piece { samples: frame.min(queue.len()), padded: frame })
+        }
+        Shape::Messages => {
+            let ends: Vec<usize> =
+                speech.clause_ends.iter().map(|end| (end - speech.sent) as usize).collect();
+            let samples = cut::next_message(queue.make_contiguous(), &ends, speech.finished, rate)?;
+            Some(Piece { samples, padded: samples.max(*cut::bounds(rate).start()) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: SampleRate = SampleRate::HZ_16000;
+    const REPLY: ReplyId = ReplyId(1);
+
+    const fn at(ms: u64) -> SessionTime {
+        SessionTime::from_millis(ms)
+    }
+
+    fn speak(playout: &mut Playout, ms: usize) {
+        playout.begin(REPLY, SessionTime::ZERO);
+        playout.announce_clause(REPLY, "one two three four five six seven eight nine ten");
+        playout.push(REPLY, &vec![1_000; ms * 16]);
+        playout.close_clause(REPLY);
+        playout.finish(REPLY);
+    }
+
+    #[test]
+    fn frames_leave_with_the_lead_and_then_one_every_20_ms() {
+        let mut playout = Playout::new(Shape::Frames { lead: Duration::from_millis(100) }, RATE, false);
+        speak(&mut playout, 1_000);
+        let mut out = Vec::new();
+        let mut sent = Vec::new();
+        for ms in 0..1_200 {
+            while let Some(piece) = playout.poll(at(ms), &mut out) {
+                assert_eq!(out.len(), 320);
+                assert!(!piece.underrun);
+                sent.push(ms);
+            }
+        }
+        assert_eq!(sent.len(), 50);
+        assert_eq!(&sent[..8], &[0, 0, 0, 0, 0, 0, 20, 40]);
+        assert_eq!(playout.played_at(), Some((REPLY, at(1_000))));
+    }
+
+    #[test]
+    fn messages_follow_each_other_without_overlap_and_within_40_ms() {
+        let mut playout = Playout::new(Shape::Messages, RATE, false);
+        speak(&mut playout, 5_300);
+        let (mut out, mut end, mut total) = (Vec::new(), None, 0);
+        for ms in 0..7_000 {
+            while playout.poll(at(ms), &mut out).is_some() {
+                let length = out.len() as u64 / 16;
+                assert!((400..=2_000).contains(&length), "{length}");
+                if let Some(end) = end {
+                    assert!(ms >= end && ms <= end + 40, "{ms} after {end}");
+                }
+                end = Some(ms + length);
+                total += out.len();
+            }
+        }
+        assert_eq!(total, 5_300 * 16);
+    }
+
+    #[test]
+    fn a_new_reply_waits_for_a_player_that_cannot_clear() {
+        let mut playout = Playout::new(Shape::Messages, RATE, false);
+        speak(&mut playout, 1_500);
+        let mut out = Vec::new();
+        assert!(playout.poll(at(0), &mut out).is_some());
+        assert_eq!(playout.clear(REPLY, at(100)), "one two three four five six seven eight nine ten");
+        playout.begin(ReplyId(2), at(100));
+        playout.push(ReplyId(2), &vec![0; 16_000]);
+        assert!(playout.poll_timeout().is_some_and(|t| t >= at(1_500) && t <= at(1_540)));
+    }
+
+    #[test]
+    fn cleared_frames_book_what_was_played_and_not_what_was_sent() {
+        let mut playout = Playout::new(Shape::Frames { lead: Duration::from_millis(200) }, RATE, true);
+        speak(&mut playout, 1_000);
+        let mut out = Vec::new();
+        for ms in 0..=300 {
+            while playout.poll(at(ms), &mut out).is_some() {}
+        }
+        assert_eq!(playout.clear(REPLY, at(300)), "one two three");
+    }
+
+    #[test]
+    fn a_clients_report_wins_over_the_clock() {
+        let mut playout = Playout::new(Shape::Frames { lead: Duration::from_millis(200) }, RATE, true);
+        speak(&mut playout, 1_000);
+        let mut out = Vec::new();
+        for ms in 0..=900 {
+            while playout.poll(at(ms), &mut out).is_some() {}
+        }
+        playout.handle_position(REPLY, Duration::from_millis(200), at(900));
+        assert_eq!(playout.clear(REPLY, at(910)), "one two");
+    }
+}

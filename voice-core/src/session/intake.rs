@@ -1,0 +1,151 @@
+//! From the caller's bytes to samples with positions: decoding ahead into one ring, and keeping what was heard.
+//!
+//! The ring holds a short look-ahead that is not taken yet, and behind it the history that the turn model and the
+//! recogniser's pre-roll read. It is filled and read by the call's own task.
+
+use ringbuf::HeapRb;
+use ringbuf::traits::{Consumer, Observer, RingBuffer};
+
+use crate::audio::{FRAME_SAMPLES, Frame, SamplePos};
+use crate::ingress::{Declared, Ingress, IngressError, Limits, Pulled};
+
+/// The caller's audio.
+pub(super) struct Intake {
+    ingress: Ingress,
+    ring: HeapRb<i16>,
+    /// Position after the last decoded sample.
+    end: SamplePos,
+    /// Position after the last frame taken.
+    taken: SamplePos,
+    /// A container ended here.
+    ended_at: Option<SamplePos>,
+    /// The ingress has nothing more until bytes come.
+    dry: bool,
+    finished: bool,
+}
+
+/// What comes next from the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// 20 ms of audio.
+    Frame,
+    /// A container ended.
+    End,
+}
+
+impl Intake {
+    /// `history`: how many samples behind the taken position stay readable.
+    pub(super) fn new(declared: Option<Declared>, limits: Limits, history: usize) -> Result<Self, IngressError> {
+        let ingress = match declared {
+            Some(declared) => Ingress::declared(declared, limits)?,
+            None => Ingress::sniffing(limits),
+        };
+        Ok(Self {
+            ingress,
+            ring: HeapRb::new(history + LOOK_AHEAD),
+            end: SamplePos::ZERO,
+            taken: SamplePos::ZERO,
+            ended_at: None,
+            dry: true,
+            finished: false,
+        })
+    }
+
+    /// Queues one message.
+    pub(super) fn push(&mut self, message: &[u8]) -> Result<(), IngressError> {
+        self.dry = false;
+        self.ingress.push(message)
+    }
+
+    /// No more bytes will come.
+    pub(super) fn finish(&mut self) -> Result<(), IngressError> {
+        if !self.finished {
+            self.finished = true;
+            self.dry = false;
+            self.ingress.finish()?;
+        }
+        Ok(())
+    }
+
+    /// Decodes until the look-ahead is full or more bytes are needed.
+    pub(super) fn fill(&mut self) -> Result<(), IngressError> {
+        let mut frame: Frame = [0; FRAME_SAMPLES];
+        while !self.dry && self.ended_at.is_none() && self.unread() + FRAME_SAMPLES <= LOOK_AHEAD {
+            match self.ingress.poll_frame(&mut frame)? {
+                Some(Pulled::Audio | Pulled::Concealed) => {
+                    self.ring.push_slice_overwrite(&frame);
+                    self.end += FRAME_SAMPLES as u64;
+                }
+                Some(Pulled::Ended) => self.ended_at = Some(self.end),
+                None => self.dry = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next frame, or the mark that a container ended.
+    pub(super) fn take(&mut self, frame: &mut Frame) -> Option<Taken> {
+        if self.unread() >= FRAME_SAMPLES {
+            self.read(self.taken, frame);
+            self.taken += FRAME_SAMPLES as u64;
+            return Some(Taken::Frame);
+        }
+        self.ended_at.take().map(|_| Taken::End)
+    }
+
+    /// Whether nothing is left to take before more bytes come.
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry && self.ended_at.is_none() && self.unread() == 0
+    }
+
+    /// Whether the end of a container is the next thing to take.
+    pub(super) fn at_end(&self) -> bool {
+        self.ended_at.is_some() && self.unread() == 0
+    }
+
+    /// Bytes that wait to be decoded.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.ingress.buffered_bytes()
+    }
+
+    /// Position after the last decoded sample.
+    pub(super) fn end(&self) -> SamplePos {
+        self.end
+    }
+
+    /// Position after the last frame taken.
+    pub(super) fn taken(&self) -> SamplePos {
+        self.taken
+    }
+
+    /// The earliest position that is still readable.
+    pub(super) fn oldest(&self) -> SamplePos {
+        self.end - self.ring.occupied_len() as u64
+    }
+
+    /// Copies samples from `from` on; what is no longer or not yet there is silence.
+    pub(super) fn read(&self, from: SamplePos, out: &mut [i16]) {
+        out.fill(0);
+        let oldest = self.oldest();
+        let skip = oldest.since(from) as usize;
+        if skip >= out.len() {
+            return;
+        }
+        let start = from.max(oldest).since(oldest) as usize;
+        let (a, b) = self.ring.as_slices();
+        let out = &mut out[skip..];
+        let first = a.get(start..).unwrap_or_default();
+        let n = first.len().min(out.len());
+        out[..n].copy_from_slice(&first[..n]);
+        let second = b.get(start.saturating_sub(a.len())..).unwrap_or_default();
+        let m = second.len().min(out.len() - n);
+        out[n..n + m].copy_from_slice(&second[..m]);
+    }
+
+    fn unread(&self) -> usize {
+        self.end.since(self.taken) as usize
+    }
+}
+
+/// Decoded and not taken: a little over the two seconds that tell a recording from a live call.
+const LOOK_AHEAD: usize = 112 * FRAME_SAMPLES;

@@ -1,0 +1,75 @@
+//! Our side of a conversation: at most one answer at a time.
+//!
+//! Holds state and small questions about it; the rules are in [`super::dialogue`].
+
+use crate::ids::ReplyId;
+use crate::text::chunker::Chunker;
+use crate::time::SessionTime;
+
+use super::ear::Forming;
+
+/// What our side does.
+#[derive(Debug, Default)]
+pub(super) enum Mouth {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Preparing or giving an answer.
+    Answering(Box<Answer>),
+    /// Cut short; waiting to learn what was heard.
+    Cutting(Box<Answer>),
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) reply: ReplyId,
+    /// The turn that is answered; its ledger is open.
+    pub(super) turn: Forming,
+    pub(super) said: String,
+    pub(super) text: String,
+    pub(super) chunker: Chunker,
+    pub(super) context_ready: bool,
+    pub(super) text_done: bool,
+    pub(super) speaking: bool,
+    pub(super) speech_done: bool,
+    pub(super) first_audio: bool,
+    pub(super) left_at: Option<SessionTime>,
+}
+
+impl Answer {
+    pub(super) fn new(reply: ReplyId, turn: Forming, said: String) -> Self {
+        Self {
+            reply,
+            turn,
+            said,
+            text: String::new(),
+            chunker: Chunker::default(),
+            context_ready: false,
+            text_done: false,
+            speaking: false,
+            speech_done: false,
+            first_audio: false,
+            left_at: None,
+        }
+    }
+}
+
+impl Mouth {
+    /// The answer being given under this id.
+    pub(super) fn answering(&mut self, reply: ReplyId) -> Option<&mut Answer> {
+        match self {
+            Self::Answering(answer) if answer.reply == reply => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Whether the caller may be hearing something.
+    pub(super) fn is_audible(&self) -> bool {
+        match self {
+            Self::Silent => false,
+            Self::Answering(answer) => answer.left_at.is_some(),
+            Self::Cutting(_) => true,
+        }
+    }
+}
