@@ -4,7 +4,11 @@
 //! some audio from before the start), and finalises it at the decision that the turn is over. Each event carries the
 //! utterance's id; the session drops those of utterances it has left. Caller: `session`.
 
+mod absent;
+
 use std::sync::Arc;
+
+pub use absent::AbsentRecogniser;
 
 use crate::audio::Frame;
 use crate::error::ProviderError;

@@ -3,7 +3,11 @@
 //! One [`Voice`] serves one call; [`Voice::speak`] makes one reply's audio from its clauses as they come. Dropping
 //! the returned stream cancels. Caller: `session`.
 
+mod absent;
+
 use futures::stream::BoxStream;
+
+pub use absent::AbsentVoice;
 
 use crate::audio::SampleRate;
 use crate::error::ProviderError;
