@@ -1,10 +1,14 @@
 //! Samples and their units. Everything behind the ingress is 16 kHz mono signed 16-bit in frames of 20 ms.
 
 mod format;
+mod level;
 mod position;
+mod resample;
 
 pub use format::{Channels, FormatError, SampleRate};
+pub use level::{Level, SILENCE_DBFS};
 pub use position::SamplePos;
+pub use resample::Resampler;
 
 /// Rate of all audio inside the engine.
 pub const ENGINE_RATE: SampleRate = SampleRate::HZ_16000;
