@@ -10,13 +10,14 @@
 
 pub mod audio;
 pub mod codec;
-// pub mod context;
+pub mod context;
 pub mod error;
 pub mod ids;
 pub mod ingress;
 pub mod llm;
 pub mod metrics;
 pub mod playout;
+pub mod record;
 pub mod stt;
 pub mod text;
 pub mod time;
@@ -28,5 +29,5 @@ pub mod vad;
 pub mod infer;
 #[cfg(feature = "local")]
 pub mod local;
-// #[cfg(feature = "runtime")]
-// pub mod session;
+#[cfg(feature = "runtime")]
+pub mod session;

@@ -116,11 +116,11 @@ impl Answer {
         self.context.is_some() || self.text.is_some() || (speech_wanted && self.speech.is_some())
     }
 
-    /// Brings the voice's samples to the output rate. Gives nothing where the rates cannot be converted.
+    /// Brings the voice's samples to the output rate.
     pub(super) fn convert(&mut self, from: SampleRate, to: SampleRate, samples: &[i16], out: &mut Vec<i16>) {
         out.clear();
         if self.resampler.as_ref().is_none_or(|(rate, _)| *rate != from) {
-            self.resampler = Resampler::new(from, to).ok().map(|r| (from, r));
+            self.resampler = Some((from, Resampler::new(from, to)));
         }
         if let Some((_, resampler)) = &mut self.resampler {
             resampler.push_into(samples, out);

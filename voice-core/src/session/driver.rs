@@ -90,7 +90,8 @@ impl Driver {
         let mailbox = Arc::new(Mailbox::new(bell.clone()));
         let history = if parts.turn_model.is_some() { TURN_MODEL_HISTORY } else { SHORT_HISTORY };
         let intake = Intake::new(options.input.clone(), parts.limits.clone(), history)?;
-        let shape = if options.output.is_file() { Shape::Messages } else { Shape::Frames { lead: options.lead } };
+        let shape =
+            if options.output.is_file() { Shape::Messages } else { Shape::Frames { lead: options.lead } };
         let stt_options = SttOptions { language: parts.language.clone(), key_terms: Vec::new() };
         Ok(Self {
             clock: Clock::start(),
@@ -140,7 +141,10 @@ impl Driver {
             }
         }
         let end = match self.refused {
-            Some(error) if error.is_limit() => SessionEnd::TooBig(error.close_reason()),
+            Some(error @ (IngressError::TooLarge { .. } | IngressError::TooMuchQueued { .. })) => {
+                SessionEnd::TooBig(error.close_reason())
+            }
+            Some(IngressError::Library(_)) => SessionEnd::Fault,
             Some(error) => SessionEnd::Unsupported(error.close_reason()),
             None => self.exits.end.clone(),
         };
@@ -255,7 +259,9 @@ impl Driver {
 
     fn handle_control(&mut self, control: Control) {
         match control {
-            Control::Position { reply, played } => self.playout.handle_position(reply, played, self.clock.now()),
+            Control::Position { reply, played } => {
+                self.playout.handle_position(reply, played, self.clock.now())
+            }
             Control::Interrupt => self.tell(Input::Interrupt),
             Control::Mute(on) => self.muted = on,
             Control::Text(text) => self.tell(Input::Typed { text }),
@@ -369,7 +375,11 @@ impl Driver {
 
     /// When the next frame of a recording is due, where it is waited for.
     fn next_frame_at(&self) -> Option<SessionTime> {
-        if !self.timeline.is_recording() || self.intake.is_dry() || self.intake.at_end() || self.listener.is_busy() {
+        if !self.timeline.is_recording()
+            || self.intake.is_dry()
+            || self.intake.at_end()
+            || self.listener.is_busy()
+        {
             return None;
         }
         match self.dialogue.pace() {
@@ -568,7 +578,9 @@ impl Driver {
                 tracing::warn!(provider = error.provider(), %error, "the answer failed");
                 self.tell(Input::ReplyFailed { reply });
             }
-            Progress::Speech(Some(Ok(SpeechEvent::Audio { rate, samples }))) => self.queue_audio(rate, &samples),
+            Progress::Speech(Some(Ok(SpeechEvent::Audio { rate, samples }))) => {
+                self.queue_audio(rate, &samples)
+            }
             Progress::Speech(Some(Ok(SpeechEvent::ClauseEnd))) => self.playout.close_clause(reply),
             Progress::Speech(None) => {
                 answer.speech = None;

@@ -41,13 +41,12 @@ impl OutputFormat {
 /// Encodes one call's messages. The buffer is taken up again once the messages before have been sent.
 pub(super) struct Encoder {
     format: OutputFormat,
-    opus: Option<OpusEncoder>,
     buffer: BytesMut,
 }
 
 impl Encoder {
     pub(super) fn new(format: OutputFormat) -> Self {
-        Self { format, opus: None, buffer: BytesMut::new() }
+        Self { format, buffer: BytesMut::new() }
     }
 
     /// Encodes one message of mono samples at [`OutputFormat::rate`]. An empty result means that the encoder failed.
@@ -93,12 +92,9 @@ impl Encoder {
     /// Ogg/Opus, RFC 7845: the two header pages, then packets of 20 ms; the last granule position trims the padding.
     fn ogg(&mut self, samples: &[i16]) -> Option<Bytes> {
         let rate = self.format.rate();
-        if self.opus.is_none() {
-            self.opus = OpusEncoder::new(rate).ok();
-        }
-        let opus = self.opus.as_mut()?;
-        opus.reset().ok()?;
-        let pre_skip = opus.lookahead_48k();
+        // Each message is decoded by itself, so each starts with a fresh encoder.
+        let mut opus = OpusEncoder::new(rate, OPUS_BITRATE).ok()?;
+        let pre_skip = opus.pre_skip().ok()?;
         let frame = rate.hz() as usize / 50;
         let scale = 48_000 / rate.hz() as usize;
         let total = pre_skip as usize + samples.len() * scale;
@@ -130,6 +126,8 @@ impl Encoder {
     }
 }
 
+/// Bits per second of a voice in Ogg/Opus: transparent for 12 kHz of bandwidth.
+const OPUS_BITRATE: i32 = 40_000;
 const FIRST_PAGE: u8 = 2;
 const LAST_PAGE: u8 = 4;
 
@@ -158,7 +156,7 @@ impl OggPages {
         self.bytes.push(lacing.len() as u8);
         self.bytes.extend_from_slice(&lacing);
         packets.iter().for_each(|p| self.bytes.extend_from_slice(p));
-        let crc = crate::ingress::ogg_crc(&self.bytes[start..]);
+        let crc = crc(&self.bytes[start..]);
         self.bytes[start + 22..start + 26].copy_from_slice(&crc.to_le_bytes());
         self.sequence += 1;
     }
@@ -166,3 +164,12 @@ impl OggPages {
 
 /// Each message is a file of its own, so one serial number serves all.
 const SERIAL: u32 = 0x564F_4943;
+
+/// The checksum of RFC 3533, section 6: polynomial 0x04C11DB7, no reflection, no final inversion.
+fn crc(page: &[u8]) -> u32 {
+    page.iter().fold(0, |crc: u32, byte| {
+        (0..8).fold(crc ^ (u32::from(*byte) << 24), |crc, _| {
+            if crc & 0x8000_0000 != 0 { (crc << 1) ^ 0x04C1_1DB7 } else { crc << 1 }
+        })
+    })
+}

@@ -73,7 +73,13 @@ impl Engine {
     /// Name of the recogniser, the answerer, the voice, the voice activity model and the turn model.
     pub fn stages(&self) -> [&'static str; 5] {
         let p = &self.0;
-        [p.stt.name(), p.llm.name(), p.tts.name(), p.vad.name(), p.turn_model.as_ref().map_or("none", |m| m.name())]
+        [
+            p.stt.name(),
+            p.llm.name(),
+            p.tts.name(),
+            p.vad.name(),
+            p.turn_model.as_ref().map_or("none", |m| m.name()),
+        ]
     }
 }
 

@@ -4,7 +4,7 @@
 //! recogniser's pre-roll read. It is filled and read by the call's own task.
 
 use ringbuf::HeapRb;
-use ringbuf::traits::{Consumer, Observer, RingBuffer};
+use ringbuf::traits::{Observer, RingBuffer};
 
 use crate::audio::{FRAME_SAMPLES, Frame, SamplePos};
 use crate::ingress::{Declared, Ingress, IngressError, Limits, Pulled};
@@ -35,7 +35,11 @@ pub(super) enum Taken {
 
 impl Intake {
     /// `history`: how many samples behind the taken position stay readable.
-    pub(super) fn new(declared: Option<Declared>, limits: Limits, history: usize) -> Result<Self, IngressError> {
+    pub(super) fn new(
+        declared: Option<Declared>,
+        limits: Limits,
+        history: usize,
+    ) -> Result<Self, IngressError> {
         let ingress = match declared {
             Some(declared) => Ingress::declared(declared, limits)?,
             None => Ingress::sniffing(limits),
@@ -124,7 +128,7 @@ impl Intake {
     }
 
     /// Copies samples from `from` on; what is no longer or not yet there is silence.
-    pub(super) fn read(&self, from: SamplePos, out: &mut [i16]) {
+    pub(super) fn read(&mut self, from: SamplePos, out: &mut [i16]) {
         out.fill(0);
         let oldest = self.oldest();
         let skip = oldest.since(from) as usize;

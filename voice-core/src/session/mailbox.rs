@@ -48,7 +48,8 @@ impl Mailbox {
 impl SttEvents for Mailbox {
     fn handle_stt_event(&self, event: SttEvent) {
         let mut stt = self.stt.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(SttEvent::Partial { utterance: before, .. }), SttEvent::Partial { utterance, .. }) = (stt.last(), &event)
+        if let (Some(SttEvent::Partial { utterance: before, .. }), SttEvent::Partial { utterance, .. }) =
+            (stt.last(), &event)
             && before == utterance
         {
             stt.pop();

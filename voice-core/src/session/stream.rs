@@ -46,7 +46,7 @@ impl Engine {
             }
             let _ = sender.finish().await;
         };
-        let feeding = Box::pin(feeding);
+        let feeding: Feeding = Box::pin(feeding);
         Ok(stream::unfold((session, Some(feeding)), step).boxed())
     }
 }

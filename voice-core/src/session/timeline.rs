@@ -22,7 +22,13 @@ pub(super) struct Timeline {
 
 impl Timeline {
     /// Bytes came; audio up to `end` is decoded, up to `taken` it has been taken.
-    pub(super) fn handle_arrival(&mut self, now: SessionTime, wall: Duration, end: SamplePos, taken: SamplePos) {
+    pub(super) fn handle_arrival(
+        &mut self,
+        now: SessionTime,
+        wall: Duration,
+        end: SamplePos,
+        taken: SamplePos,
+    ) {
         let (now, wall) = (nanos(now.since_start()), nanos(wall));
         let audio = nanos(end.as_duration());
         if !self.started {

@@ -1,10 +1,13 @@
 //! Facts that the turn machine is told. Each is something that has happened, with the id of what it belongs to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{ReplyId, UtteranceId};
 use crate::time::SessionTime;
 
 /// One fact. Facts about an utterance or a reply that the machine has left change nothing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Input {
     /// Bytes of the caller came. In a live call this marks the cadence at which absence is told from silence.
     Arrived,

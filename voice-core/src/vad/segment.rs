@@ -135,6 +135,12 @@ impl Segmenter {
         self.check_end(until, false)
     }
 
+    /// Forgets that the caller speaks, since his turn was decided otherwise; if he goes on, that is a new start.
+    pub fn end_speech(&mut self) {
+        self.speaking = false;
+        self.run = None;
+    }
+
     /// Whether a start was reported and no end since.
     pub fn is_speaking(&self) -> bool {
         self.speaking
