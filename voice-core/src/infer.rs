@@ -52,6 +52,11 @@ impl Pool {
         Ok(pool)
     }
 
+    /// How many threads take heavy jobs.
+    pub fn heavy_threads(&self) -> usize {
+        self.threads.len() - 1
+    }
+
     /// Queues a job. `false`: the queue is full or the pool is closing, and the job will not run.
     pub fn submit(&self, weight: Weight, job: Arc<dyn Job>) -> bool {
         let mut queues = self.shared.lock();

@@ -1,1 +1,0 @@
-//! See the manifest of this package.
