@@ -128,3 +128,122 @@ impl VadStream for SileroStream {
         self.state = [0.0; STATE];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::audio::{FRAME_SAMPLES, SamplePos};
+    use crate::local::testing::{human_clip, human_clips, weights};
+    use crate::vad::{Activity, GateState, Segmenter, VadFact, Windows};
+
+    fn probabilities(stream: &mut dyn VadStream, samples: &[i16]) -> Vec<f32> {
+        samples.as_chunks::<VAD_WINDOW>().0.iter().map(|window| stream.probability(window)).collect()
+    }
+
+    #[test]
+    fn speech_is_found_where_it_is() {
+        let Some((runtime, files)) = weights("silero::speech_is_found_where_it_is") else { return };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        for clip in human_clips() {
+            let mut audio = vec![0; 16_000];
+            audio.extend_from_slice(&clip.samples);
+            let spoken = audio.len();
+            audio.resize(spoken + 16_000, 0);
+            let mut stream = silero.open();
+            let found = probabilities(&mut *stream, &audio);
+            let voiced = |range: &[f32]| range.iter().filter(|&&p| p > 0.5).count();
+            let in_clip = &found[16_000 / VAD_WINDOW + 1..spoken / VAD_WINDOW];
+            assert_eq!(voiced(&found[..16_000 / VAD_WINDOW]), 0, "{}: before", clip.name);
+            assert!(voiced(in_clip) * 2 > in_clip.len(), "{}: within", clip.name);
+            assert_eq!(voiced(&found[spoken / VAD_WINDOW + 6..]), 0, "{}: after", clip.name);
+        }
+    }
+
+    #[test]
+    fn behind_the_gate_each_clip_has_a_start_and_its_true_end() {
+        let Some((runtime, files)) =
+            weights("silero::behind_the_gate_each_clip_has_a_start_and_its_true_end")
+        else {
+            return;
+        };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        for name in ["go_forward", "go_somewhere", "cards"] {
+            let clip = human_clip(name);
+            let mut audio = vec![0; 16_000];
+            audio.extend_from_slice(&clip.samples);
+            audio.resize(audio.len() + 32_000, 0);
+            let (mut windows, mut segmenter) = (Windows::default(), Segmenter::default());
+            let mut stream = silero.open();
+            let mut window = [0; VAD_WINDOW];
+            let mut facts = Vec::new();
+            let mut run = 0;
+            for frame in audio.as_chunks::<FRAME_SAMPLES>().0 {
+                if windows.handle_frame(frame) == GateState::Shut {
+                    facts.extend(segmenter.handle_shut(windows.end()));
+                }
+                while let Some(next) = windows.poll_window(&mut window) {
+                    run += 1;
+                    if next.after_gap {
+                        stream.reset();
+                    }
+                    let activity = Activity::measure(next.end, stream.probability(&window), &window);
+                    facts.extend(segmenter.handle_window(activity));
+                }
+            }
+            let peak = clip.samples.iter().map(|s| i32::from(*s).abs()).max().unwrap_or(0);
+            let loud = |s: &[i16]| s.iter().map(|s| i32::from(*s).abs()).max().unwrap_or(0) > peak / 40;
+            let first = clip.samples.chunks(160).position(loud).expect("sound") * 160 + 16_000;
+            let last = (clip.samples.chunks(160).rposition(loud).expect("sound") + 1) * 160 + 16_000;
+            let Some(VadFact::SpeechStarted { at }) = facts.first().copied() else {
+                panic!("{name}: {facts:?}")
+            };
+            let Some(VadFact::SpeechEnded { last_voiced }) = facts.last().copied() else {
+                panic!("{facts:?}")
+            };
+            println!(
+                "{name}: start {} (by level {first}), end {} (by level {last}), {} facts, {run} windows of {}",
+                at.0,
+                last_voiced.0,
+                facts.len(),
+                audio.len() / VAD_WINDOW
+            );
+            assert!(at.0.abs_diff(first as u64) < 16_000 / 8, "{name}");
+            assert!(last_voiced.0.abs_diff(last as u64) < 16_000 / 25, "{name}");
+            assert!(run < audio.len() / VAD_WINDOW, "{name}: the gate saved something");
+            assert_eq!(segmenter.last_voiced(), Some(SamplePos(last_voiced.0)));
+        }
+    }
+
+    #[test]
+    fn two_calls_do_not_disturb_each_other() {
+        let Some((runtime, files)) = weights("silero::two_calls_do_not_disturb_each_other") else { return };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        let (one, two) = (human_clip("go_forward").samples, human_clip("cards").samples);
+        let alone = [probabilities(&mut *silero.open(), &one), probabilities(&mut *silero.open(), &two)];
+        let (mut first, mut second) = (silero.open(), silero.open());
+        let mut together = [Vec::new(), Vec::new()];
+        for i in 0..one.len().max(two.len()) / VAD_WINDOW {
+            let window = |s: &[i16]| s.as_chunks::<VAD_WINDOW>().0.get(i).copied();
+            together[0].extend(window(&one).map(|w| first.probability(&w)));
+            together[1].extend(window(&two).map(|w| second.probability(&w)));
+        }
+        assert_eq!(together, alone);
+        first.reset();
+        assert_eq!(probabilities(&mut *first, &one), alone[0], "a reset state is a fresh one");
+    }
+
+    #[test]
+    fn one_window_takes_well_under_a_millisecond() {
+        let Some((runtime, files)) = weights("silero::one_window_takes_well_under_a_millisecond") else {
+            return;
+        };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        let mut stream = silero.open();
+        let clip = human_clip("jfk_ask_not").samples;
+        let started = Instant::now();
+        let windows = probabilities(&mut *stream, &clip).len();
+        println!("silero: {:.3} ms a window", started.elapsed().as_secs_f64() * 1e3 / windows as f64);
+    }
+}
