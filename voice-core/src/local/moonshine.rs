@@ -55,7 +55,7 @@ impl Moonshine {
     fn window(&self, audio: &[i16], stop: &AtomicBool) -> Result<String, ProviderError> {
         let Some(samples) = prepared(audio) else { return Ok(String::new()) };
         let ids = self.lanes.with(|nets| nets.decode(&samples, stop))?;
-        Ok(modern(self.tokens.text(&ids)))
+        Ok(tidy(self.tokens.text(&ids)))
     }
 }
 
@@ -127,15 +127,18 @@ fn prepared(audio: &[i16]) -> Option<Vec<f32>> {
     Some(samples)
 }
 
-/// The model learned some spelling from old books.
-fn modern(text: String) -> String {
-    if !text.contains("to-") && !text.contains("To-") {
-        return text;
+/// The model learned some spelling from old books, and now and then puts a comma twice.
+fn tidy(text: String) -> String {
+    let mut text = text;
+    for word in ["day", "night", "morrow"] {
+        for to in ["to", "To"] {
+            text = text.replace(&format!("{to}-{word}"), &format!("{to}{word}"));
+        }
     }
-    ["day", "night", "morrow"].iter().fold(text, |text, word| {
-        text.replace(&format!("to-{word}"), &format!("to{word}"))
-            .replace(&format!("To-{word}"), &format!("To{word}"))
-    })
+    while text.contains(",,") {
+        text = text.replace(",,", ",");
+    }
+    text
 }
 
 /// The two networks and what their inputs and outputs are called.
@@ -325,8 +328,8 @@ mod tests {
     }
 
     #[test]
-    fn old_spelling_is_brought_up_to_date() {
-        assert_eq!(modern("To-day or to-morrow, well-to-do.".into()), "Today or tomorrow, well-to-do.");
+    fn old_spelling_and_double_commas_are_tidied() {
+        assert_eq!(tidy("To-day,,, or to-morrow, well-to-do.".into()), "Today, or tomorrow, well-to-do.");
     }
 
     #[test]

@@ -334,6 +334,8 @@ mod tests {
 
     use super::*;
     use crate::audio::FRAME_SAMPLES;
+    use crate::local::Moonshine;
+    use crate::local::testing::{human_clip, weights, word_errors};
 
     /// Says how many voiced frames it was given; each transcription waits for a permit.
     struct Counter {
@@ -625,5 +627,48 @@ mod tests {
         drop(pool);
         assert!(events.recv_timeout(PATIENCE).is_err(), "the channel closes without an event");
         assert_eq!(model.stopped.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn recorded_sentences_are_recognised_as_they_stream() {
+        let Some((runtime, files)) = weights("recogniser::recorded_sentences_are_recognised_as_they_stream")
+        else {
+            return;
+        };
+        let model = Arc::new(Moonshine::load(&runtime, &files, 1).expect("loads"));
+        let pool = Arc::new(Pool::start(1).expect("threads"));
+        let recogniser = LocalRecogniser::new(model, pool);
+        let (event, events) = mpsc::channel();
+        let mut stream = recogniser.open(SttOptions::default(), Arc::new(Events(Mutex::new(event))));
+        // One short and one that settles in windows.
+        for (id, name) in [(1, "go_somewhere"), (2, "dickens_noisiest_authorities")] {
+            let clip = human_clip(name);
+            let frames = clip.samples.as_chunks::<FRAME_SAMPLES>().0;
+            stream.begin(UtteranceId(id));
+            frames.iter().for_each(|frame| stream.push(frame));
+            stream.push(&[0; FRAME_SAMPLES]);
+            stream.hint_pause();
+            stream.push(&[0; FRAME_SAMPLES]);
+            let mut before = String::new();
+            stream.finalise();
+            let text = loop {
+                match events.recv_timeout(PATIENCE).expect("an event") {
+                    SttEvent::Partial { utterance, text, stable } => {
+                        assert_eq!(utterance, UtteranceId(id));
+                        assert!(text.is_char_boundary(stable), "{text} {stable}");
+                        before = text;
+                    }
+                    SttEvent::Final { utterance, text } => {
+                        assert_eq!(utterance, UtteranceId(id));
+                        break text;
+                    }
+                    SttEvent::Failed { error, .. } => panic!("{error}"),
+                }
+            };
+            let (errors, words) = word_errors(&clip.words, &text);
+            println!("{name}: {errors}/{words}: {text} (last partial: {before})");
+            assert!(errors * 8 < words, "{text}");
+        }
+        assert_eq!(recogniser.lost_frames(), 0);
     }
 }

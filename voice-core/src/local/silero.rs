@@ -161,59 +161,62 @@ mod tests {
         }
     }
 
-    #[test]
-    fn behind_the_gate_each_clip_has_a_start_and_its_true_end() {
-        let Some((runtime, files)) =
-            weights("silero::behind_the_gate_each_clip_has_a_start_and_its_true_end")
-        else {
-            return;
-        };
-        let silero = Silero::load(&runtime, &files.silero).expect("loads");
-        for name in ["go_forward", "go_somewhere", "cards"] {
-            let clip = human_clip(name);
-            let mut audio = vec![0; 16_000];
-            audio.extend_from_slice(&clip.samples);
-            audio.resize(audio.len() + 32_000, 0);
-            let (mut windows, mut segmenter) = (Windows::default(), Segmenter::default());
-            let mut stream = silero.open();
-            let mut window = [0; VAD_WINDOW];
-            let mut facts = Vec::new();
-            let mut run = 0;
-            for frame in audio.as_chunks::<FRAME_SAMPLES>().0 {
-                if windows.handle_frame(frame) == GateState::Shut {
-                    facts.extend(segmenter.handle_shut(windows.end()));
-                }
-                while let Some(next) = windows.poll_window(&mut window) {
-                    run += 1;
-                    if next.after_gap {
-                        stream.reset();
-                    }
-                    let activity = Activity::measure(next.end, stream.probability(&window), &window);
-                    facts.extend(segmenter.handle_window(activity));
-                }
+    /// Facts of a recording behind the gate, each with the position at which it was known, and the windows run.
+    fn facts(silero: &Silero, audio: &[i16]) -> (Vec<(SamplePos, VadFact)>, usize) {
+        let (mut windows, mut segmenter) = (Windows::default(), Segmenter::default());
+        let mut stream = silero.open();
+        let mut window = [0; VAD_WINDOW];
+        let (mut facts, mut run) = (Vec::new(), 0);
+        for frame in audio.as_chunks::<FRAME_SAMPLES>().0 {
+            let shut = windows.handle_frame(frame) == GateState::Shut;
+            let now = windows.end();
+            if shut {
+                facts.extend(segmenter.handle_shut(now).map(|fact| (now, fact)));
             }
-            let peak = clip.samples.iter().map(|s| i32::from(*s).abs()).max().unwrap_or(0);
-            let loud = |s: &[i16]| s.iter().map(|s| i32::from(*s).abs()).max().unwrap_or(0) > peak / 40;
-            let first = clip.samples.chunks(160).position(loud).expect("sound") * 160 + 16_000;
-            let last = (clip.samples.chunks(160).rposition(loud).expect("sound") + 1) * 160 + 16_000;
-            let Some(VadFact::SpeechStarted { at }) = facts.first().copied() else {
-                panic!("{name}: {facts:?}")
-            };
-            let Some(VadFact::SpeechEnded { last_voiced }) = facts.last().copied() else {
+            while let Some(next) = windows.poll_window(&mut window) {
+                run += 1;
+                if next.after_gap {
+                    stream.reset();
+                }
+                let activity = Activity::measure(next.end, stream.probability(&window), &window);
+                facts.extend(segmenter.handle_window(activity).map(|fact| (now, fact)));
+            }
+        }
+        (facts, run)
+    }
+
+    #[test]
+    fn behind_the_gate_each_question_ends_at_its_annotated_end() {
+        let name = "silero::behind_the_gate_each_question_ends_at_its_annotated_end";
+        let Some((runtime, files)) = weights(name) else { return };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/audio/questions");
+        let annotated = std::fs::read(folder.join("zeros.json")).expect("the annotation is there");
+        let annotated: serde_json::Value = serde_json::from_slice(&annotated).expect("JSON");
+        let spoken = annotated["files"]["two_questions.wav"]["utterances"].as_array().expect("utterances");
+        let mut wav =
+            hound::WavReader::open(folder.join("two_questions.wav")).expect("the recording is there");
+        assert_eq!((wav.spec().sample_rate, wav.spec().channels), (16_000, 1));
+        let audio: Vec<i16> = wav.samples::<i16>().map(|s| s.expect("samples")).collect();
+
+        let (facts, run) = facts(&silero, &audio);
+        assert!(run * 4 < audio.len() / VAD_WINDOW * 3, "the gate saves windows: {run}");
+        let at_ms = |ms: &serde_json::Value| SamplePos(ms.as_u64().expect("milliseconds") * 16);
+        for utterance in spoken {
+            let (start, end) = (at_ms(&utterance["speech_start_ms"]), at_ms(&utterance["speech_end_ms"]));
+            let of_it = |now: &SamplePos| *now > start && now.0 < end.0 + 16_000;
+            let mut of_it = facts.iter().filter(|(now, _)| of_it(now));
+            let Some((known, VadFact::SpeechStarted { at })) = of_it.next() else { panic!("{facts:?}") };
+            assert!(at.0.abs_diff(start.0) <= 100 * 16, "starts at {start:?}, found {at:?}");
+            assert!(known.since(start) <= 200 * 16, "known {} samples later", known.since(start));
+            let Some((known, VadFact::SpeechEnded { last_voiced })) = of_it.next_back() else {
                 panic!("{facts:?}")
             };
-            println!(
-                "{name}: start {} (by level {first}), end {} (by level {last}), {} facts, {run} windows of {}",
-                at.0,
-                last_voiced.0,
-                facts.len(),
-                audio.len() / VAD_WINDOW
-            );
-            assert!(at.0.abs_diff(first as u64) < 16_000 / 8, "{name}");
-            assert!(last_voiced.0.abs_diff(last as u64) < 16_000 / 25, "{name}");
-            assert!(run < audio.len() / VAD_WINDOW, "{name}: the gate saved something");
-            assert_eq!(segmenter.last_voiced(), Some(SamplePos(last_voiced.0)));
+            // The annotation counts softer sound than a caller would, or the codec smears it by a few milliseconds.
+            assert!(last_voiced.0.abs_diff(end.0) <= 64 * 16, "ends at {end:?}, found {last_voiced:?}");
+            assert!(known.since(end) <= 200 * 16, "known {} samples later", known.since(end));
         }
+        assert_eq!(facts.len() % 2, 0, "each start has its end: {facts:?}");
     }
 
     #[test]
