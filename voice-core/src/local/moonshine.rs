@@ -55,7 +55,7 @@ impl Moonshine {
     fn window(&self, audio: &[i16], stop: &AtomicBool) -> Result<String, ProviderError> {
         let Some(samples) = prepared(audio) else { return Ok(String::new()) };
         let ids = self.lanes.with(|nets| nets.decode(&samples, stop))?;
-        Ok(modern(self.tokens.text(&ids)))
+        Ok(tidy(self.tokens.text(&ids)))
     }
 }
 
@@ -127,15 +127,18 @@ fn prepared(audio: &[i16]) -> Option<Vec<f32>> {
     Some(samples)
 }
 
-/// The model learned some spelling from old books.
-fn modern(text: String) -> String {
-    if !text.contains("to-") && !text.contains("To-") {
-        return text;
+/// The model learned some spelling from old books, and now and then puts a comma twice.
+fn tidy(text: String) -> String {
+    let mut text = text;
+    for word in ["day", "night", "morrow"] {
+        for to in ["to", "To"] {
+            text = text.replace(&format!("{to}-{word}"), &format!("{to}{word}"));
+        }
     }
-    ["day", "night", "morrow"].iter().fold(text, |text, word| {
-        text.replace(&format!("to-{word}"), &format!("to{word}"))
-            .replace(&format!("To-{word}"), &format!("To{word}"))
-    })
+    while text.contains(",,") {
+        text = text.replace(",,", ",");
+    }
+    text
 }
 
 /// The two networks and what their inputs and outputs are called.
@@ -281,7 +284,10 @@ const SHORT_PHRASES: usize = 18;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::local::testing::{human_clip, human_clips, weights, word_errors};
 
     #[test]
     fn long_audio_is_cut_in_its_quietest_place() {
@@ -322,8 +328,8 @@ mod tests {
     }
 
     #[test]
-    fn old_spelling_is_brought_up_to_date() {
-        assert_eq!(modern("To-day or to-morrow, well-to-do.".into()), "Today or tomorrow, well-to-do.");
+    fn old_spelling_and_double_commas_are_tidied() {
+        assert_eq!(tidy("To-day,,, or to-morrow, well-to-do.".into()), "Today, or tomorrow, well-to-do.");
     }
 
     #[test]
@@ -332,5 +338,60 @@ mod tests {
         assert_eq!(token_cap(0), 4);
         assert_eq!(likeliest(&[0.0, 3.0, 5.0, f32::NAN, 4.0]), 2);
         assert_eq!(likeliest(&[]), END);
+    }
+
+    #[test]
+    fn human_speech_is_transcribed_with_few_errors() {
+        let Some((runtime, files)) = weights("moonshine::human_speech_is_transcribed_with_few_errors") else {
+            return;
+        };
+        let model = Moonshine::load(&runtime, &files, 1).expect("loads");
+        let (mut wrong, mut all) = (0, 0);
+        for clip in human_clips() {
+            let started = Instant::now();
+            let heard = model.transcribe(&clip.samples, &AtomicBool::new(false)).expect("transcribes");
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            let (errors, words) = word_errors(&clip.words, &heard);
+            let seconds = clip.samples.len() as f64 / 16_000.0;
+            println!("{}: {seconds:.1} s, {took:.0} ms, WER {errors}/{words}: {heard}", clip.name);
+            assert!(errors * 4 <= words, "{}: {heard}", clip.name);
+            wrong += errors;
+            all += words;
+        }
+        println!("all: WER {wrong}/{all}");
+        assert!(wrong * 20 < all, "{wrong} of {all} words are wrong");
+    }
+
+    #[test]
+    fn silence_and_scraps_of_sound_give_no_made_up_sentences() {
+        let Some((runtime, files)) = weights("moonshine::silence_and_scraps_of_sound") else { return };
+        let model = Moonshine::load(&runtime, &files, 1).expect("loads");
+        let heard = |audio: &[i16]| model.transcribe(audio, &AtomicBool::new(false)).expect("transcribes");
+        assert_eq!(heard(&[]), "");
+        assert_eq!(heard(&[0; 32_000]), "");
+        assert_eq!(heard(&[15; 32_000]), "");
+        for length in [1, 160, 1_000, 4_000] {
+            let click: Vec<i16> = (0..length).map(|i| if i % 2 == 0 { 8_000 } else { -8_000 }).collect();
+            let text = heard(&click);
+            assert!(text.split_whitespace().count() <= 4, "{length}: {text}");
+        }
+    }
+
+    #[test]
+    fn two_threads_hear_the_same_and_a_stop_is_obeyed() {
+        let Some((runtime, files)) = weights("moonshine::two_threads_hear_the_same") else { return };
+        let model = Moonshine::load(&runtime, &files, 2).expect("loads");
+        model.warm_up().expect("loads");
+        let clip = human_clip("go_somewhere").samples;
+        let hear = || model.transcribe(&clip, &AtomicBool::new(false)).expect("transcribes");
+        let alone = hear();
+        std::thread::scope(|scope| {
+            let threads = [scope.spawn(hear), scope.spawn(hear)];
+            for thread in threads {
+                assert_eq!(thread.join().expect("no panic"), alone);
+            }
+        });
+        let stopped = model.transcribe(&clip, &AtomicBool::new(true)).expect("stops");
+        assert_eq!(stopped, "");
     }
 }

@@ -128,3 +128,125 @@ impl VadStream for SileroStream {
         self.state = [0.0; STATE];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::audio::{FRAME_SAMPLES, SamplePos};
+    use crate::local::testing::{human_clip, human_clips, weights};
+    use crate::vad::{Activity, GateState, Segmenter, VadFact, Windows};
+
+    fn probabilities(stream: &mut dyn VadStream, samples: &[i16]) -> Vec<f32> {
+        samples.as_chunks::<VAD_WINDOW>().0.iter().map(|window| stream.probability(window)).collect()
+    }
+
+    #[test]
+    fn speech_is_found_where_it_is() {
+        let Some((runtime, files)) = weights("silero::speech_is_found_where_it_is") else { return };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        for clip in human_clips() {
+            let mut audio = vec![0; 16_000];
+            audio.extend_from_slice(&clip.samples);
+            let spoken = audio.len();
+            audio.resize(spoken + 16_000, 0);
+            let mut stream = silero.open();
+            let found = probabilities(&mut *stream, &audio);
+            let voiced = |range: &[f32]| range.iter().filter(|&&p| p > 0.5).count();
+            let in_clip = &found[16_000 / VAD_WINDOW + 1..spoken / VAD_WINDOW];
+            assert_eq!(voiced(&found[..16_000 / VAD_WINDOW]), 0, "{}: before", clip.name);
+            assert!(voiced(in_clip) * 2 > in_clip.len(), "{}: within", clip.name);
+            assert_eq!(voiced(&found[spoken / VAD_WINDOW + 6..]), 0, "{}: after", clip.name);
+        }
+    }
+
+    /// Facts of a recording behind the gate, each with the position at which it was known, and the windows run.
+    fn facts(silero: &Silero, audio: &[i16]) -> (Vec<(SamplePos, VadFact)>, usize) {
+        let (mut windows, mut segmenter) = (Windows::default(), Segmenter::default());
+        let mut stream = silero.open();
+        let mut window = [0; VAD_WINDOW];
+        let (mut facts, mut run) = (Vec::new(), 0);
+        for frame in audio.as_chunks::<FRAME_SAMPLES>().0 {
+            let shut = windows.handle_frame(frame) == GateState::Shut;
+            let now = windows.end();
+            if shut {
+                facts.extend(segmenter.handle_shut(now).map(|fact| (now, fact)));
+            }
+            while let Some(next) = windows.poll_window(&mut window) {
+                run += 1;
+                if next.after_gap {
+                    stream.reset();
+                }
+                let activity = Activity::measure(next.end, stream.probability(&window), &window);
+                facts.extend(segmenter.handle_window(activity).map(|fact| (now, fact)));
+            }
+        }
+        (facts, run)
+    }
+
+    #[test]
+    fn behind_the_gate_each_question_ends_at_its_annotated_end() {
+        let name = "silero::behind_the_gate_each_question_ends_at_its_annotated_end";
+        let Some((runtime, files)) = weights(name) else { return };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/audio/questions");
+        let annotated = std::fs::read(folder.join("zeros.json")).expect("the annotation is there");
+        let annotated: serde_json::Value = serde_json::from_slice(&annotated).expect("JSON");
+        let spoken = annotated["files"]["two_questions.wav"]["utterances"].as_array().expect("utterances");
+        let mut wav =
+            hound::WavReader::open(folder.join("two_questions.wav")).expect("the recording is there");
+        assert_eq!((wav.spec().sample_rate, wav.spec().channels), (16_000, 1));
+        let audio: Vec<i16> = wav.samples::<i16>().map(|s| s.expect("samples")).collect();
+
+        let (facts, run) = facts(&silero, &audio);
+        assert!(run * 4 < audio.len() / VAD_WINDOW * 3, "the gate saves windows: {run}");
+        let at_ms = |ms: &serde_json::Value| SamplePos(ms.as_u64().expect("milliseconds") * 16);
+        for utterance in spoken {
+            let (start, end) = (at_ms(&utterance["speech_start_ms"]), at_ms(&utterance["speech_end_ms"]));
+            let of_it = |now: &SamplePos| *now > start && now.0 < end.0 + 16_000;
+            let mut of_it = facts.iter().filter(|(now, _)| of_it(now));
+            let Some((known, VadFact::SpeechStarted { at })) = of_it.next() else { panic!("{facts:?}") };
+            assert!(at.0.abs_diff(start.0) <= 100 * 16, "starts at {start:?}, found {at:?}");
+            assert!(known.since(start) <= 200 * 16, "known {} samples later", known.since(start));
+            let Some((known, VadFact::SpeechEnded { last_voiced })) = of_it.next_back() else {
+                panic!("{facts:?}")
+            };
+            // The annotation counts softer sound than a caller would, or the codec smears it by a few milliseconds.
+            assert!(last_voiced.0.abs_diff(end.0) <= 64 * 16, "ends at {end:?}, found {last_voiced:?}");
+            assert!(known.since(end) <= 200 * 16, "known {} samples later", known.since(end));
+        }
+        assert_eq!(facts.len() % 2, 0, "each start has its end: {facts:?}");
+    }
+
+    #[test]
+    fn two_calls_do_not_disturb_each_other() {
+        let Some((runtime, files)) = weights("silero::two_calls_do_not_disturb_each_other") else { return };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        let (one, two) = (human_clip("go_forward").samples, human_clip("cards").samples);
+        let alone = [probabilities(&mut *silero.open(), &one), probabilities(&mut *silero.open(), &two)];
+        let (mut first, mut second) = (silero.open(), silero.open());
+        let mut together = [Vec::new(), Vec::new()];
+        for i in 0..one.len().max(two.len()) / VAD_WINDOW {
+            let window = |s: &[i16]| s.as_chunks::<VAD_WINDOW>().0.get(i).copied();
+            together[0].extend(window(&one).map(|w| first.probability(&w)));
+            together[1].extend(window(&two).map(|w| second.probability(&w)));
+        }
+        assert_eq!(together, alone);
+        first.reset();
+        assert_eq!(probabilities(&mut *first, &one), alone[0], "a reset state is a fresh one");
+    }
+
+    #[test]
+    fn one_window_takes_well_under_a_millisecond() {
+        let Some((runtime, files)) = weights("silero::one_window_takes_well_under_a_millisecond") else {
+            return;
+        };
+        let silero = Silero::load(&runtime, &files.silero).expect("loads");
+        let mut stream = silero.open();
+        let clip = human_clip("jfk_ask_not").samples;
+        let started = Instant::now();
+        let windows = probabilities(&mut *stream, &clip).len();
+        println!("silero: {:.3} ms a window", started.elapsed().as_secs_f64() * 1e3 / windows as f64);
+    }
+}

@@ -80,3 +80,66 @@ impl Lane {
         score.first().copied().ok_or_else(odd)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::local::testing::{human_clip, human_clips, weights};
+
+    /// The clip from its start to `share` of its loud part, and 200 ms of silence.
+    fn cut(samples: &[i16], share: f64) -> Vec<i16> {
+        let peak = samples.iter().map(|s| i32::from(*s).abs()).max().unwrap_or(0);
+        let loud = |s: &[i16]| s.iter().any(|s| i32::from(*s).abs() > peak / 40);
+        let end = (samples.chunks(160).rposition(loud).unwrap_or(0) + 1) * 160;
+        let mut cut = samples[..((end as f64 * share) as usize).min(samples.len())].to_vec();
+        cut.resize(cut.len() + 3_200, 0);
+        cut
+    }
+
+    #[test]
+    fn whole_sentences_score_higher_than_cut_ones() {
+        let Some((runtime, files)) = weights("smart_turn::whole_sentences_score_higher_than_cut_ones") else {
+            return;
+        };
+        let model = SmartTurn::load(&runtime, &files.smart_turn, 1).expect("loads");
+        let mut sums = [0.0; 2];
+        let clips = human_clips();
+        for clip in &clips {
+            let score = |share| model.score(&cut(&clip.samples, share)).expect("a score");
+            let (whole, part) = (score(1.0), score(0.55));
+            println!("{}: whole {whole:.2}, cut at 55 % {part:.2}", clip.name);
+            sums[0] += whole;
+            sums[1] += part;
+        }
+        let [whole, part] = sums.map(|sum| sum / clips.len() as f32);
+        assert!(whole > 0.6 && part < 0.5 && whole - part > 0.3, "whole {whole}, cut {part}");
+    }
+
+    #[test]
+    fn a_used_model_judges_as_a_fresh_one_and_any_length_is_taken() {
+        let Some((runtime, files)) = weights("smart_turn::a_used_model_judges_as_a_fresh_one") else {
+            return;
+        };
+        let model = SmartTurn::load(&runtime, &files.smart_turn, 2).expect("loads");
+        model.warm_up().expect("loads");
+        let clip = human_clip("go_forward").samples;
+        let first = model.score(&clip);
+        for length in [0, 1, 160, 128_000, 200_000] {
+            assert!(model.score(&vec![7; length]).is_some(), "{length}");
+        }
+        assert_eq!(model.score(&clip), first);
+        let started = Instant::now();
+        for _ in 0..10 {
+            model.score(&clip);
+        }
+        println!("smart-turn: {:.1} ms", started.elapsed().as_secs_f64() * 100.0);
+        let mut mel = LogMel::default();
+        let started = Instant::now();
+        for _ in 0..10 {
+            mel.picture(&clip);
+        }
+        println!("smart-turn: of that features {:.2} ms", started.elapsed().as_secs_f64() * 100.0);
+    }
+}

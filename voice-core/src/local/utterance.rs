@@ -16,8 +16,8 @@ pub(crate) struct Utterance {
     pub(crate) serial: u64,
     /// Nothing comes any more.
     pub(crate) finalised: bool,
-    /// The caller paused: transcribe all that there is.
-    pub(crate) paused: bool,
+    /// The caller paused: transcribe all that there is. The voiced end at that moment.
+    paused: Option<usize>,
     /// Audio that is not settled.
     audio: Vec<i16>,
     voice: VoicedEnd,
@@ -46,6 +46,17 @@ pub(crate) struct Range {
     pub(crate) covers: Option<usize>,
 }
 
+/// Whether to transcribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Nothing new.
+    Nothing,
+    /// A partial would be of use, if the machine has time.
+    Welcome,
+    /// Somebody waits for it.
+    Wanted,
+}
+
 /// The words so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Words {
@@ -59,7 +70,7 @@ impl Utterance {
             id,
             serial,
             finalised: false,
-            paused: false,
+            paused: None,
             audio: Vec::with_capacity(LONGEST_WINDOW),
             voice: VoicedEnd::default(),
             settled: String::new(),
@@ -78,7 +89,18 @@ impl Utterance {
             self.audio.extend_from_slice(block);
             self.voice.note(level_dbfs(block), self.audio.len());
         }
+        if self.voice.end == 0 && self.audio.len() >= LEAD_AT_MOST {
+            self.audio.drain(..LEAD_AT_MOST / 2);
+        }
+        if self.paused.is_some_and(|at| self.voice.end > at + PAUSE_SLACK) {
+            self.paused = None;
+        }
         true
+    }
+
+    /// The caller seems to have paused.
+    pub(crate) fn note_pause(&mut self) {
+        self.paused = Some(self.voice.end);
     }
 
     pub(crate) fn voiced_end(&self) -> usize {
@@ -89,24 +111,34 @@ impl Utterance {
         &self.audio[..range.samples.min(self.audio.len())]
     }
 
-    /// Whether there is enough new for another partial transcript.
-    pub(crate) fn partial_is_due(&self) -> bool {
-        self.voice.end >= FIRST_PARTIAL
-            && self.audio.len() >= self.transcribed_at + PARTIAL_EVERY
-            && !self.is_current()
+    /// What there is to do, without saying how much audio it takes.
+    pub(crate) fn work(&self) -> Work {
+        if self.is_current() || self.voice.end == 0 {
+            Work::Nothing
+        } else if self.finalised || self.paused.is_some() || self.end() > LONGEST_WINDOW {
+            Work::Wanted
+        } else if self.voice.end >= FIRST_PARTIAL && self.audio.len() >= self.transcribed_at + PARTIAL_EVERY {
+            Work::Welcome
+        } else {
+            Work::Nothing
+        }
     }
 
-    /// What to transcribe next: a window that must be settled, everything at a pause or the end, or a partial.
+    /// What to transcribe next: a window that must be settled, or everything.
     pub(crate) fn next_range(&self) -> Option<Range> {
-        if self.is_current() || self.voice.end == 0 {
+        if self.work() == Work::Nothing {
             return None;
         }
-        let end = (self.voice.end + TAIL).min(self.audio.len());
+        let end = self.end();
         if end > LONGEST_WINDOW {
             return Some(Range { samples: cut_point(&self.audio[..end]), covers: None });
         }
-        (self.finalised || self.paused || self.partial_is_due())
-            .then_some(Range { samples: end, covers: Some(self.voice.end) })
+        Some(Range { samples: end, covers: Some(self.voice.end) })
+    }
+
+    /// End of the audio that is worth transcribing.
+    fn end(&self) -> usize {
+        (self.voice.end + TAIL).min(self.audio.len())
     }
 
     /// Marks that `range` is being transcribed.
@@ -123,7 +155,7 @@ impl Utterance {
                 self.before = self.newest.take().map(|transcript| transcript.text);
                 self.newest = Some(Transcript { voiced_end, text });
                 if voiced_end == self.voice.end {
-                    self.paused = false;
+                    self.paused = None;
                 }
             }
             None => {
@@ -131,6 +163,7 @@ impl Utterance {
                 let gone = range.samples.min(self.audio.len());
                 self.audio.drain(..gone);
                 self.voice.end = self.voice.end.saturating_sub(gone);
+                self.paused = self.paused.map(|at| at.saturating_sub(gone));
                 self.transcribed_at = 0;
                 self.newest = None;
                 self.before = None;
@@ -162,6 +195,10 @@ impl Utterance {
 
 /// Most audio that waits to be transcribed: 60 s.
 const MOST_AUDIO: usize = 60 * 16_000;
+/// Silence at the start is kept to half of this: 2 s.
+const LEAD_AT_MOST: usize = 2 * 16_000;
+/// A pause is still one if the last sound turns out to end a little later: 100 ms.
+const PAUSE_SLACK: usize = 1_600;
 /// New audio that is worth another partial transcript: 0.5 s.
 const PARTIAL_EVERY: usize = 8_000;
 /// No partial before there may be a word: 0.5 s of audio with voice in it.
@@ -308,18 +345,42 @@ mod tests {
     #[test]
     fn a_transcript_is_final_while_no_voice_came_after_it() {
         let mut u = utterance(&[(20, 15), (3_000, 50), (20, 5)]);
-        u.paused = true;
+        u.note_pause();
         let range = u.next_range().expect("a pause asks for a transcript");
         u.note_started(range);
         push(&mut u, &[(20, 5)]);
         u.absorb(range, "two rooms".into());
-        assert!(!u.paused);
+        assert_eq!(u.work(), Work::Nothing);
         push(&mut u, &[(20, 5)]);
         assert_eq!(u.final_words().as_deref(), Some("two rooms"));
         push(&mut u, &[(3_000, 2)]);
         assert_eq!(u.final_words(), None, "voice came");
         u.finalised = true;
         assert!(u.next_range().is_some());
+    }
+
+    #[test]
+    fn a_pause_is_over_when_the_caller_goes_on() {
+        let mut u = utterance(&[(20, 15), (3_000, 20), (20, 1)]);
+        u.note_pause();
+        let range = u.next_range().expect("a pause asks for a transcript");
+        u.note_started(range);
+        push(&mut u, &[(3_000, 3)]);
+        u.absorb(range, "two".into());
+        assert_eq!(u.work(), Work::Wanted, "the sound only ended later");
+        push(&mut u, &[(3_000, 6)]);
+        assert_eq!(u.work(), Work::Nothing, "until the next partial");
+    }
+
+    #[test]
+    fn silence_before_speech_does_not_pile_up() {
+        let mut u = utterance(&[(0, 60 * 60), (3_000, 10)]);
+        u.finalised = true;
+        let range = u.next_range().expect("a word");
+        assert!(
+            (FRAME_SAMPLES * 10..LEAD_AT_MOST + FRAME_SAMPLES * 10).contains(&range.samples),
+            "{range:?}"
+        );
     }
 
     #[test]
@@ -353,7 +414,7 @@ mod tests {
         let cases = [
             ("", "Do you", 0),
             ("Do you have.", "Do you have any", 11),
-            ("Do you have a", "Do you have any", 6),
+            ("Do you have a", "Do you have any", 11),
             ("Do you have any", "Do you", 6),
             ("How many?", "How many?", 8),
             ("Hello, I", "Hello. I am", 8),

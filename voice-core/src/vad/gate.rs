@@ -53,8 +53,8 @@ impl Gate {
 const OPENS_ABOVE_DB: f32 = 6.0;
 /// 400 ms: longer than the network takes to come down after speech, so that it ends the speech itself.
 const HANG_FRAMES: u32 = 20;
-/// 1 s of frames.
-const FLOOR_SPAN: u32 = 50;
+/// 3 s of frames.
+const FLOOR_SPAN: u32 = 150;
 
 /// How far before the opening of the gate the network starts: 160 ms, in whole windows.
 pub const LOOK_BACK: usize = 5 * VAD_WINDOW;
@@ -166,11 +166,21 @@ mod tests {
     }
 
     #[test]
-    fn lasting_noise_shuts_after_two_seconds_and_a_voice_above_it_opens() {
-        let seen = states(&[(20, 50), (400, 150), (400, 1), (1_600, 1)]);
+    fn lasting_noise_shuts_after_some_seconds_and_a_voice_above_it_opens() {
+        let seen = states(&[(20, 50), (150, 400), (150, 1), (800, 1)]);
         assert_eq!(seen[50], GateState::Open);
-        assert_eq!(seen[200], GateState::Shut);
-        assert_eq!(seen[201], GateState::Open);
+        assert_eq!(seen[450], GateState::Shut);
+        assert_eq!(seen[451], GateState::Open);
+    }
+
+    #[test]
+    fn fluent_speech_without_a_gap_is_not_taken_for_background() {
+        let mut levels = vec![(20, 50)];
+        for _ in 0..200 {
+            levels.extend([(3_000, 8), (500, 2)]);
+        }
+        levels.push((600, 30));
+        assert!(states(&levels)[50..].iter().all(|&s| s == GateState::Open));
     }
 
     #[test]

@@ -233,8 +233,8 @@ const TAIL_ABOVE_FLOOR_DB: f32 = 6.0;
 const PEAK_DECAY_DB: f32 = 0.1;
 /// 160 ms, the longest that the network was seen to stay on after speech (70 to 100 ms) and some more.
 const TRAIL: u64 = 2_560;
-/// 1.6 s of blocks.
-const FLOOR_SPAN: u32 = 200;
+/// 3.2 s of blocks.
+const FLOOR_SPAN: u32 = 400;
 
 #[cfg(test)]
 mod tests {
