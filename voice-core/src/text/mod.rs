@@ -1,1 +1,3 @@
-//! Filled by the part of that name.
+//! Text on its way to a voice.
+
+pub mod speakable;
