@@ -328,17 +328,7 @@ impl Cache {
 
     /// Paths of all files, ready or not; ask [`Self::missing`] first.
     pub fn files(&self) -> ModelFiles {
-        let at = |name: &str| self.folder.join(name);
-        ModelFiles {
-            runtime: at(RUNTIME),
-            silero: at(SILERO),
-            smart_turn: at(SMART_TURN),
-            moonshine_encoder: at(MOONSHINE_ENCODER),
-            moonshine_decoder: at(MOONSHINE_DECODER),
-            moonshine_tokens: at(MOONSHINE_TOKENS),
-            piper_voice: at(PIPER_VOICE),
-            piper_config: at(PIPER_CONFIG),
-        }
+        ModelFiles::in_folder(&self.folder)
     }
 
     /// Notes that the file's full SHA-256 was just found right.
@@ -381,6 +371,22 @@ pub struct ModelFiles {
     pub piper_voice: PathBuf,
     /// The Piper voice's settings and phoneme table.
     pub piper_config: PathBuf,
+}
+
+impl ModelFiles {
+    /// The files of a folder that `voice models pull` filled.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            runtime: folder.join(RUNTIME),
+            silero: folder.join(SILERO),
+            smart_turn: folder.join(SMART_TURN),
+            moonshine_encoder: folder.join(MOONSHINE_ENCODER),
+            moonshine_decoder: folder.join(MOONSHINE_DECODER),
+            moonshine_tokens: folder.join(MOONSHINE_TOKENS),
+            piper_voice: folder.join(PIPER_VOICE),
+            piper_config: folder.join(PIPER_CONFIG),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,17 @@
 //! [`VadModel`] holds weights shared by all calls; [`VadStream`] is one call's state and blocks while it computes,
 //! so the shell runs it on the inference threads.
 
+mod energy;
+mod gate;
+mod segment;
+
+pub use energy::EnergyVad;
+pub use gate::{Gate, GateState, LOOK_BACK, Window, Windows};
+pub use segment::{Activity, BLOCKS, Segmenter, SegmenterConfig, VadFact};
+
+#[cfg(feature = "local")]
+pub(crate) use energy::{EnergyStream, NoiseFloor, SILENCE_DBFS, level_dbfs};
+
 /// Samples that a voice activity model takes at once: 32 ms at 16 kHz.
 pub const VAD_WINDOW: usize = 512;
 
