@@ -1,1 +1,4 @@
 //! The server around the voice engine.
+
+#[cfg(feature = "local")]
+pub mod models;

@@ -6,55 +6,34 @@
 
 pub mod mel;
 pub mod moonshine;
+pub mod phonemes;
+pub mod piper;
 pub mod recogniser;
 pub mod runtime;
 pub mod silero;
 pub mod smart_turn;
+pub mod speaker;
+pub mod spell;
+mod stages;
 pub mod tokens;
 mod utterance;
-
-use std::path::{Path, PathBuf};
+pub mod weights;
 
 pub use moonshine::Moonshine;
+pub use piper::Piper;
 pub use recogniser::{LocalRecogniser, Transcriber};
 pub use runtime::Runtime;
 pub use silero::Silero;
 pub use smart_turn::SmartTurn;
-
-/// Where each engine's files lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelFiles {
-    /// The ONNX Runtime library.
-    pub runtime: PathBuf,
-    /// Silero voice activity.
-    pub silero: PathBuf,
-    /// smart-turn end of turn.
-    pub smart_turn: PathBuf,
-    /// Moonshine's encoder.
-    pub moonshine_encoder: PathBuf,
-    /// Moonshine's decoder.
-    pub moonshine_decoder: PathBuf,
-    /// Moonshine's token table.
-    pub moonshine_tokens: PathBuf,
-}
-
-impl ModelFiles {
-    /// The files of a folder that `voice models pull` filled.
-    pub fn in_folder(folder: &Path) -> Self {
-        Self {
-            runtime: folder.join("libonnxruntime-1.23.2.so"),
-            silero: folder.join("silero_vad_16k_op15.onnx"),
-            smart_turn: folder.join("smart-turn-v3.2-cpu.onnx"),
-            moonshine_encoder: folder.join("moonshine-tiny-en-encoder.ort"),
-            moonshine_decoder: folder.join("moonshine-tiny-en-decoder.ort"),
-            moonshine_tokens: folder.join("moonshine-tiny-en-tokenizer.bin"),
-        }
-    }
-}
+pub use speaker::LocalVoice;
+pub use stages::LocalStages;
+pub use weights::{Cache, ModelFiles};
 
 #[cfg(test)]
 pub(crate) mod testing {
     //! The weights of this machine and recorded speech for tests, or a loud line that the weights are missing.
+
+    use std::path::PathBuf;
 
     use super::*;
 

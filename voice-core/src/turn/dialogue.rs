@@ -574,7 +574,7 @@ impl Dialogue {
             book(&mut answer.turn, Stage::Llm, now);
         }
         answer.text.push_str(delta);
-        answer.chunker.push(delta);
+        answer.chunker.push_delta(delta);
         self.timers.set(Timer::ReplyText, now + self.policy.reply_text);
         self.speak_clauses(reply);
     }

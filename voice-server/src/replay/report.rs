@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use voice_core::metrics::{Ledger, Stage};
-use voice_core::text::words::{WordErrors, word_errors};
+use voice_core::text::words::{WordErrors, word_error_rate};
 use voice_core::turn::TurnRecord;
 
 use super::Recorded;
@@ -82,10 +82,10 @@ impl Printer {
         self.totals.extend(turns.iter().filter(|t| t.answered).map(|t| t.total_ms));
         let errors = file.reference.as_ref().map(|reference| {
             let said: Vec<&str> = turns.iter().map(|t| t.transcript.as_str()).collect();
-            word_errors(reference, &said.join(" "))
+            word_error_rate(reference, &said.join(" "))
         });
         if let Some(errors) = errors {
-            self.errors = Some(self.errors.map_or(errors, |sum| sum + errors));
+            *self.errors.get_or_insert_default() += errors;
         }
         if self.json {
             for turn in turns {
