@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("caller: {}\nanswer: {}", turn.said, turn.reply);
                 println!("first sound after {:?}", turn.ledger.total());
             }
+            Output::Ended(end) => println!("the call ended: {end:?}"),
             _ => {}
         }
     }

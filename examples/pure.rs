@@ -23,7 +23,10 @@ fn main() {
             let soon = |ms| at(now.as_millis() + ms);
             match command {
                 Command::FinaliseUtterance { utterance } => {
-                    facts.push_back((soon(30), Input::Final { utterance, text: "Does it have a pool?".into() }));
+                    facts.push_back((
+                        soon(30),
+                        Input::Final { utterance, text: "Does it have a pool?".into() },
+                    ));
                 }
                 Command::StartReply { reply, .. } => {
                     facts.push_back((soon(1), Input::ContextReady { reply }));

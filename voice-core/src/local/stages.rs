@@ -49,7 +49,12 @@ impl LocalStages {
                 let detail = "the thread that loads the voice broke off".to_owned();
                 Err(ProviderError::Failed { provider: "piper", detail })
             };
-            Ok((vad, Arc::new(turn_model), Arc::new(recogniser), Arc::new(voice.join().unwrap_or_else(lost)?)))
+            Ok((
+                vad,
+                Arc::new(turn_model),
+                Arc::new(recogniser),
+                Arc::new(voice.join().unwrap_or_else(lost)?),
+            ))
         })?;
         let copies: [Box<dyn FnOnce() -> Result<(), ProviderError> + Send>; 3] = [
             Box::new({

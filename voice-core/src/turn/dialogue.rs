@@ -27,7 +27,7 @@ pub enum Pace {
     Free,
     /// Not ahead of session time: something is under way that a live caller would talk during.
     RealTime,
-    /// Not at all: an answer is being heard, and nothing in a recording interrupts.
+    /// Not at all: an answer is being prepared or heard, and nothing in a recording interrupts.
     Hold,
 }
 
@@ -40,6 +40,7 @@ pub struct Dialogue {
     commands: VecDeque<Command>,
     cadence: Cadence,
     listened: SessionTime,
+    decided_at: SessionTime,
     forming: Option<Forming>,
     mouth: Mouth,
     last_turn: TurnId,
@@ -62,6 +63,7 @@ impl Dialogue {
             commands: VecDeque::with_capacity(16),
             cadence: Cadence::default(),
             listened: SessionTime::ZERO,
+            decided_at: SessionTime::ZERO,
             forming: None,
             mouth: Mouth::Silent,
             last_turn: TurnId(0),
@@ -87,6 +89,7 @@ impl Dialogue {
             Input::Listened { until } => {
                 self.listened = self.listened.max(until);
                 self.decide_if_silent();
+                self.rearm_end_of_turn();
             }
             Input::SpeechStarted { at } => self.handle_speech_started(at),
             Input::SpeechEnded { last_voiced } => self.handle_speech_ended(last_voiced),
@@ -178,7 +181,11 @@ impl Dialogue {
             (mouth, _) if mouth.is_audible() => Pace::Hold,
             (Mouth::Silent, None) => Pace::Free,
             (Mouth::Silent, Some(f)) if f.open.as_ref().is_some_and(|u| u.speaking) => Pace::Free,
-            _ => Pace::RealTime,
+            (Mouth::Silent, Some(f)) if f.open.is_some() => Pace::RealTime,
+            // For a moment a recorded speaker may go on after a pause, as a live one may; a slow machine must not make
+            // that moment longer, or two recorded questions become one.
+            _ if self.now < self.decided_at + self.policy.limit => Pace::RealTime,
+            _ => Pace::Hold,
         }
     }
 
@@ -396,6 +403,7 @@ impl Dialogue {
         let mut ledger = Ledger::open(zero.min(self.now));
         ledger.book(Stage::Endpoint, self.now);
         forming.ledger = Some(ledger);
+        self.decided_at = self.now;
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
         self.timers.stop(Timer::LongTurn);
         self.timers.set(Timer::SttFinal, self.now + self.policy.stt_final);
