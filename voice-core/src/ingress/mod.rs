@@ -14,6 +14,7 @@
 mod between;
 mod byte_queue;
 mod error;
+mod exercise;
 mod format;
 mod limits;
 mod ogg;
@@ -28,6 +29,8 @@ mod wav;
 mod webm;
 
 pub use error::IngressError;
+#[doc(hidden)]
+pub use exercise::exercise;
 pub use format::{Coding, Container, Declared, InputFormat};
 pub use limits::Limits;
 

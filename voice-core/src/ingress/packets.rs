@@ -15,6 +15,9 @@ use super::{IngressError, Limits, Step};
 /// How much an empty message stands for, at 48 kHz: 20 ms, the usual packet.
 const LOST_48K: u64 = 960;
 
+/// So many lost packets are guessed without waiting for the next one and what it may repair.
+const MOST_WAITING: u64 = 3;
+
 /// Reads packets whose bounds are those of the messages.
 #[derive(Debug)]
 pub(super) struct PacketReader {
@@ -64,7 +67,8 @@ impl PacketReader {
         if length == 0 {
             // Before the first packet there is nothing that could have been lost.
             self.lost += u64::from(self.started);
-            if self.lost * LOST_48K > LOST_48K * 2 {
+            // Beyond what a decoder can guess there is nothing to wait for.
+            if self.lost == MOST_WAITING {
                 self.flush_lost(&[], ready);
             }
             return Ok(Step::Worked);

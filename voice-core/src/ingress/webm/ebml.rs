@@ -50,7 +50,7 @@ pub(super) fn read_vint(bytes: &[u8]) -> Read<u64> {
 }
 
 /// The elements of a slice, in order, as far as they are whole and valid.
-pub(super) fn elements(mut bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+pub(super) fn elements(mut bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> + Clone {
     std::iter::from_fn(move || {
         let Read::Got(id, id_length) = read_id(bytes) else { return None };
         let Read::Got(Some(size), size_length) = read_size(&bytes[id_length..]) else { return None };

@@ -60,6 +60,8 @@ const BELIEVED_BLOCK: u64 = 8_192;
 pub(super) struct WebmReader {
     format: Option<InputFormat>,
     number: u64,
+    /// Whether there are tracks beside ours, whose blocks are passed over.
+    has_others: bool,
     track: Option<OpusTrack>,
     scale_ns: u64,
     place: Place,
@@ -67,6 +69,8 @@ pub(super) struct WebmReader {
     segment_end: Option<u64>,
     cluster_end: Option<u64>,
     cluster_timestamp: u64,
+    /// Whether a cluster was seen, so that there is something to go on with where the stream breaks.
+    clustered: bool,
     /// Left of an element that is skipped.
     skip: u64,
     /// How far the block at the front was searched for an EBML header.
@@ -102,12 +106,14 @@ impl WebmReader {
         Self {
             format: None,
             number: 0,
+            has_others: false,
             track: None,
             scale_ns: tracks::DEFAULT_SCALE,
             place: Place::Start,
             segment_end: None,
             cluster_end: None,
             cluster_timestamp: 0,
+            clustered: false,
             skip: 0,
             searched: 0,
             lost: None,
@@ -181,6 +187,7 @@ impl WebmReader {
                 }
                 bytes.take(start);
                 (self.place, self.cluster_end, self.cluster_timestamp) = (Place::Cluster, end, 0);
+                self.clustered = true;
                 return Ok(Step::Worked);
             }
             (SIMPLE_BLOCK | BLOCK_GROUP, Place::Cluster) => {
@@ -236,7 +243,7 @@ impl WebmReader {
             INFO => self.scale_ns = tracks::parse_scale(body).unwrap_or(tracks::DEFAULT_SCALE),
             TRACKS if self.track.is_none() => {
                 let track = tracks::parse_tracks(body, limits)?;
-                self.number = track.number;
+                (self.number, self.has_others) = (track.number, track.has_others);
                 self.track = Some(OpusTrack::new(&track.head)?);
                 self.format = Some(InputFormat {
                     container: Container::WebM,
@@ -367,18 +374,13 @@ impl WebmReader {
 
     /// Gives up the byte at the front, where no element starts, and searches from there.
     fn break_off(&mut self, bytes: &mut ByteQueue) -> Result<Step, IngressError> {
-        if self.clock_unset() {
+        if !self.clustered {
             return Err(malformed("its header does not make sense"));
         }
         bytes.take(1);
         self.searched = 0;
         self.lost = Some(1);
         Ok(Step::Worked)
-    }
-
-    /// Whether no cluster has been seen, so that there is nothing to go on with.
-    fn clock_unset(&self) -> bool {
-        self.place != Place::Cluster && self.cluster_timestamp == 0 && self.cluster_end.is_none()
     }
 
     /// Searches for something that makes sense.

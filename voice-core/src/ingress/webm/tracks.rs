@@ -27,6 +27,8 @@ pub(super) const DEFAULT_SCALE: u64 = 1_000_000;
 pub(super) struct Track {
     pub(super) number: u64,
     pub(super) head: OpusHead,
+    /// Whether there are tracks beside it.
+    pub(super) has_others: bool,
 }
 
 /// The timestamp scale of an Info element, in nanoseconds.
@@ -38,10 +40,12 @@ pub(super) fn parse_scale(info: &[u8]) -> Option<u64> {
 /// The first Opus track of a Tracks element.
 pub(super) fn parse_tracks(tracks: &[u8], limits: &Limits) -> Result<Track, IngressError> {
     let mut other = None;
-    for (_, entry) in elements(tracks).filter(|&(id, _)| id == TRACK_ENTRY) {
+    let entries = elements(tracks).filter(|&(id, _)| id == TRACK_ENTRY);
+    let has_others = entries.clone().count() > 1;
+    for (_, entry) in entries {
         let entry = Entry::parse(entry);
         if entry.codec == b"A_OPUS" && !entry.encoded {
-            return entry.into_track(limits);
+            return entry.into_track(has_others, limits);
         }
         if entry.kind == TYPE_AUDIO || other.is_none() {
             other = Some(entry.codec_name());
@@ -85,7 +89,7 @@ impl<'a> Entry<'a> {
         parsed
     }
 
-    fn into_track(self, limits: &Limits) -> Result<Track, IngressError> {
+    fn into_track(self, has_others: bool, limits: &Limits) -> Result<Track, IngressError> {
         let private = self.private.unwrap_or_default();
         if private.len() > limits.codec_private_bytes {
             return Err(IngressError::TooLarge {
@@ -106,7 +110,7 @@ impl<'a> Entry<'a> {
             // CodecDelay is the pre-skip said again, so it counts only where the head says none. At most a second.
             head.pre_skip_48k = (self.delay_ns.min(1_000_000_000) * 48 / 1_000_000) as u32;
         }
-        Ok(Track { number: self.number, head })
+        Ok(Track { number: self.number, head, has_others })
     }
 
     /// The codec's ID fit for a message: printable and short.
