@@ -14,26 +14,38 @@
 mod between;
 mod byte_queue;
 mod error;
+mod exercise;
 mod format;
 mod limits;
+mod ogg;
+mod opus_head;
+mod opus_packet;
+mod opus_track;
+mod packets;
 mod raw;
 mod ready;
 mod sniff;
 mod wav;
+mod webm;
 
 pub use error::IngressError;
+#[doc(hidden)]
+pub use exercise::exercise;
 pub use format::{Coding, Container, Declared, InputFormat};
 pub use limits::Limits;
 
-use crate::audio::Frame;
+use crate::audio::{Frame, SampleRate};
 use crate::codec::SampleCoding;
 
 use between::{Between, Found};
 use byte_queue::ByteQueue;
+use ogg::OggReader;
+use packets::PacketReader;
 use raw::RawTrack;
 use ready::Ready;
 use sniff::{Kind, Verdict};
 use wav::WavReader;
+use webm::WebmReader;
 
 /// What [`Ingress::poll_frame`] put out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +106,10 @@ enum Source {
     Sniffing,
     Between(Between),
     Raw(RawTrack),
+    Packets(Box<PacketReader>),
     Wav(Box<WavReader>),
+    WebM(Box<WebmReader>),
+    Ogg(Box<OggReader>),
 }
 
 impl Ingress {
@@ -109,7 +124,12 @@ impl Ingress {
             Declared::Pcm16 { rate, channels } => (SampleCoding::S16, rate, channels),
             Declared::Ulaw { rate, channels } => (SampleCoding::Ulaw, rate, channels),
             Declared::Alaw { rate, channels } => (SampleCoding::Alaw, rate, channels),
-            Declared::OpusPackets { .. } => return Err(IngressError::Unrecognised),
+            Declared::OpusPackets { channels } => {
+                let reader = Box::new(PacketReader::new(channels)?);
+                let (container, coding, rate) = (Container::Raw, Coding::Opus, SampleRate::HZ_48000);
+                let format = InputFormat { container, coding, rate, channels };
+                return Ok(Self::new(Source::Packets(reader), Some(format), limits));
+            }
         };
         let format =
             InputFormat { container: Container::Raw, coding: Coding::Samples(coding), rate, channels };
@@ -143,6 +163,9 @@ impl Ingress {
         self.messaged = true;
         if message.len() > self.limits.queued_bytes.saturating_sub(self.bytes.len()) {
             return Err(IngressError::TooMuchQueued { limit: self.limits.queued_bytes });
+        }
+        if let Source::Packets(reader) = &mut self.source {
+            reader.note(message.len(), &self.limits)?;
         }
         self.bytes.push(message);
         Ok(())
@@ -208,7 +231,7 @@ impl Ingress {
         match source {
             Source::Sniffing => match sniff::sniff(bytes.as_slice()) {
                 Verdict::Accepted(kind) => {
-                    *source = Source::reader(kind)?;
+                    *source = Source::reader(kind);
                     Ok(Step::Worked)
                 }
                 _ if bytes.len() == 0 => Ok(Step::NeedMore),
@@ -218,7 +241,7 @@ impl Ingress {
             },
             Source::Between(between) => match between.search(bytes, limits)? {
                 Found::Header(kind) => {
-                    *source = Source::reader(kind)?;
+                    *source = Source::reader(kind);
                     Ok(Step::Worked)
                 }
                 Found::NeedMore => Ok(Step::NeedMore),
@@ -226,6 +249,17 @@ impl Ingress {
             Source::Raw(track) => {
                 let took = track.take(bytes, usize::MAX, ready);
                 Ok(if took > 0 { Step::Worked } else { Step::NeedMore })
+            }
+            Source::Packets(reader) => reader.step(bytes, limits, ready),
+            Source::WebM(reader) => {
+                let step = reader.step(bytes, limits, ready)?;
+                *format = reader.format().or(*format);
+                Ok(step)
+            }
+            Source::Ogg(reader) => {
+                let step = reader.step(bytes, limits, ready)?;
+                *format = reader.format().or(*format);
+                Ok(step)
             }
             Source::Wav(reader) => {
                 let step = reader.step(bytes, limits, ready)?;
@@ -243,16 +277,19 @@ impl Ingress {
 }
 
 impl Source {
-    fn reader(kind: Kind) -> Result<Self, IngressError> {
-        Ok(match kind {
+    fn reader(kind: Kind) -> Self {
+        match kind {
             Kind::Wav => Self::Wav(Box::new(WavReader::new())),
-            Kind::WebM | Kind::Ogg => return Err(IngressError::Unrecognised),
-        })
+            Kind::WebM => Self::WebM(Box::new(WebmReader::new())),
+            Kind::Ogg => Self::Ogg(Box::new(OggReader::new())),
+        }
     }
 
     fn kind(&self) -> Option<Kind> {
         match self {
             Self::Wav(_) => Some(Kind::Wav),
+            Self::WebM(_) => Some(Kind::WebM),
+            Self::Ogg(_) => Some(Kind::Ogg),
             _ => None,
         }
     }
@@ -264,7 +301,8 @@ impl Source {
 
     fn flush(&mut self, ready: &mut Ready) {
         match self {
-            Self::Sniffing | Self::Between(_) => {}
+            // Decoded Opus has no tail inside the decoder.
+            Self::Sniffing | Self::Between(_) | Self::Packets(_) | Self::WebM(_) | Self::Ogg(_) => {}
             Self::Raw(track) => track.flush(ready),
             Self::Wav(reader) => reader.flush(ready),
         }

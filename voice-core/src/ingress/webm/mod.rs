@@ -1,0 +1,509 @@
+//! WebM/Opus as browsers record it (RFC 9559 on RFC 8794), pushed in any split.
+//!
+//! Sizes of Segment and Cluster may be unknown, and a live stream may be broken: messages get lost or come twice, a
+//! recorder starts anew in mid-stream. Only small leaf elements are ever held, one at a time; the rest is skipped as it
+//! flows by. Where elements stop making sense, the reader searches for the next Cluster, SimpleBlock or EBML header that
+//! does. A new EBML header ends this container; the next reader takes it.
+
+mod block;
+mod clock;
+mod ebml;
+mod tracks;
+
+use std::ops::Range;
+
+use crate::audio::SampleRate;
+
+use super::byte_queue::ByteQueue;
+use super::format::{Coding, Container, InputFormat};
+use super::opus_packet;
+use super::opus_track::OpusTrack;
+use super::ready::Ready;
+use super::{IngressError, Limits, Step};
+use block::BlockHead;
+use clock::{Arrival, BlockClock};
+use ebml::{EBML, Read, elements, read_id, read_size, starts_document, unsigned};
+
+const DOC_TYPE: u32 = 0x4282;
+const SEGMENT: u32 = 0x1853_8067;
+const SEEK_HEAD: u32 = 0x114D_9B74;
+const INFO: u32 = 0x1549_A966;
+const TRACKS: u32 = 0x1654_AE6B;
+const CLUSTER: u32 = 0x1F43_B675;
+const CUES: u32 = 0x1C53_BB6B;
+const TAGS: u32 = 0x1254_C367;
+const CHAPTERS: u32 = 0x1043_A770;
+const ATTACHMENTS: u32 = 0x1941_A469;
+const TIMESTAMP: u32 = 0xE7;
+const SIMPLE_BLOCK: u32 = 0xA3;
+const BLOCK_GROUP: u32 = 0xA0;
+const BLOCK: u32 = 0xA1;
+const DISCARD_PADDING: u32 = 0x75A2;
+const POSITION: u32 = 0xA7;
+const PREV_SIZE: u32 = 0xAB;
+const ENCRYPTED_BLOCK: u32 = 0xAF;
+const SILENT_TRACKS: u32 = 0x5854;
+const VOID: u32 = 0xEC;
+const CRC_32: u32 = 0xBF;
+
+/// A cluster's timestamp beyond this is nonsense: it would be eight years in milliseconds.
+const MAX_TIMESTAMP: u64 = 1 << 38;
+
+/// An unknown element inside a cluster is believed up to this size, because lost bytes look like one.
+const BELIEVED_UNKNOWN: u64 = 4_096;
+
+/// A block is believed up to this size where the stream is broken. Real ones have a few hundred bytes.
+const BELIEVED_BLOCK: u64 = 8_192;
+
+/// Parses one WebM stream.
+#[derive(Debug)]
+pub(super) struct WebmReader {
+    format: Option<InputFormat>,
+    number: u64,
+    /// Whether there are tracks beside ours, whose blocks are passed over.
+    has_others: bool,
+    track: Option<OpusTrack>,
+    scale_ns: u64,
+    place: Place,
+    /// Where the segment ends, if it says so.
+    segment_end: Option<u64>,
+    cluster_end: Option<u64>,
+    cluster_timestamp: u64,
+    /// Whether a cluster was seen, so that there is something to go on with where the stream breaks.
+    clustered: bool,
+    /// Left of an element that is skipped.
+    skip: u64,
+    /// How far the block at the front was searched for an EBML header.
+    searched: usize,
+    /// Bytes passed over in search of something that makes sense; `None` while all does.
+    lost: Option<u64>,
+    block: Block,
+    clock: BlockClock,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Start,
+    /// After the EBML header.
+    Document,
+    Segment,
+    Cluster,
+}
+
+/// The block being played.
+#[derive(Debug, Default)]
+struct Block {
+    payload: Vec<u8>,
+    frames: Vec<Range<usize>>,
+    next: usize,
+    gap_48k: u64,
+    /// How much of the block is heard, if it says that its end is padding.
+    keep_48k: Option<u64>,
+}
+
+impl WebmReader {
+    pub(super) fn new() -> Self {
+        Self {
+            format: None,
+            number: 0,
+            has_others: false,
+            track: None,
+            scale_ns: tracks::DEFAULT_SCALE,
+            place: Place::Start,
+            segment_end: None,
+            cluster_end: None,
+            cluster_timestamp: 0,
+            clustered: false,
+            skip: 0,
+            searched: 0,
+            lost: None,
+            block: Block::default(),
+            clock: BlockClock::default(),
+        }
+    }
+
+    pub(super) fn format(&self) -> Option<InputFormat> {
+        self.format
+    }
+
+    pub(super) fn step(
+        &mut self,
+        bytes: &mut ByteQueue,
+        limits: &Limits,
+        ready: &mut Ready,
+    ) -> Result<Step, IngressError> {
+        if self.block.next < self.block.frames.len() {
+            self.play_frame(limits, ready)?;
+            return Ok(Step::Worked);
+        }
+        if self.skip > 0 {
+            bytes.skip(&mut self.skip);
+            return Ok(if self.skip > 0 { Step::NeedMore } else { Step::Worked });
+        }
+        if let Some(passed) = self.lost {
+            return self.resync(bytes, passed, limits);
+        }
+        let ended = |end: Option<u64>| end.is_some_and(|end| bytes.position() >= end);
+        if self.place == Place::Cluster && ended(self.cluster_end) {
+            self.place = Place::Segment;
+        }
+        if self.place != Place::Start && ended(self.segment_end) {
+            return Ok(Step::Ended);
+        }
+        self.element(bytes, limits)
+    }
+
+    /// Reads the element at the front, or its header if it holds others.
+    fn element(&mut self, bytes: &mut ByteQueue, limits: &Limits) -> Result<Step, IngressError> {
+        let seen = bytes.as_slice();
+        let (id, id_length) = match read_id(seen) {
+            Read::Got(id, length) => (id, length),
+            Read::Short => return Ok(Step::NeedMore),
+            Read::Invalid => return self.break_off(bytes),
+        };
+        if id == EBML && self.place != Place::Start {
+            return Ok(Step::Ended);
+        }
+        let (size, size_length) = match read_size(&seen[id_length..]) {
+            Read::Got(size, length) => (size, length),
+            Read::Short => return Ok(Step::NeedMore),
+            Read::Invalid => return self.break_off(bytes),
+        };
+        let start = id_length + size_length;
+        let end = size.map(|size| bytes.position() + start as u64 + size);
+        if is_top_level(id) && self.place == Place::Cluster {
+            // Nothing of this level is inside a cluster, whatever size the cluster claimed.
+            self.place = Place::Segment;
+        }
+        match (id, self.place) {
+            (SEGMENT, _) => {
+                bytes.take(start);
+                (self.place, self.segment_end) = (Place::Segment, end);
+                return Ok(Step::Worked);
+            }
+            (CLUSTER, Place::Segment) => {
+                if self.track.is_none() {
+                    return Err(malformed("its clusters come before its tracks"));
+                }
+                bytes.take(start);
+                (self.place, self.cluster_end, self.cluster_timestamp) = (Place::Cluster, end, 0);
+                self.clustered = true;
+                return Ok(Step::Worked);
+            }
+            (SIMPLE_BLOCK | BLOCK_GROUP, Place::Cluster) => {
+                return self.block_element(bytes, id, start, size, limits);
+            }
+            (VOID | CRC_32, Place::Cluster) if size.is_none_or(|size| size > limits.element_bytes as u64) => {
+                return self.break_off(bytes);
+            }
+            _ => {}
+        }
+        let Some(size) = size else {
+            // RFC 9559, section 4.5: only Segment and Cluster may leave their size open.
+            return self.break_off(bytes);
+        };
+        let held = usize::try_from(size).ok().filter(|&size| size <= limits.element_bytes);
+        match (id, self.place, held) {
+            (EBML, _, None) | (INFO | TRACKS, Place::Segment, None) => Err(IngressError::TooLarge {
+                container: "WebM",
+                what: "its header",
+                limit: limits.element_bytes as u64,
+            }),
+            (EBML, ..) | (INFO | TRACKS, Place::Segment, _) | (TIMESTAMP, Place::Cluster, Some(..=8)) => {
+                let Some(body) = seen.get(start..start + held.unwrap_or(0)) else {
+                    return Ok(Step::NeedMore);
+                };
+                if !self.leaf(id, body, limits)? {
+                    return self.break_off(bytes);
+                }
+                bytes.take(start + held.unwrap_or(0));
+                Ok(Step::Worked)
+            }
+            (TIMESTAMP, Place::Cluster, _) => self.break_off(bytes),
+            (_, Place::Cluster, _) if !is_cluster_child(id) => self.unknown_in_cluster(bytes, start, size),
+            _ => {
+                bytes.take(start);
+                self.skip = size;
+                Ok(Step::Worked)
+            }
+        }
+    }
+
+    /// Reads a whole small element. `false`: its content is nonsense.
+    fn leaf(&mut self, id: u32, body: &[u8], limits: &Limits) -> Result<bool, IngressError> {
+        match id {
+            EBML => {
+                let doc_type =
+                    elements(body).find(|&(id, _)| id == DOC_TYPE).map_or(&b""[..], |(_, body)| body);
+                if !doc_type.starts_with(b"webm") && !doc_type.starts_with(b"matroska") {
+                    return Err(IngressError::Foreign("EBML, but not WebM"));
+                }
+                self.place = Place::Document;
+            }
+            INFO => self.scale_ns = tracks::parse_scale(body).unwrap_or(tracks::DEFAULT_SCALE),
+            TRACKS if self.track.is_none() => {
+                let track = tracks::parse_tracks(body, limits)?;
+                (self.number, self.has_others) = (track.number, track.has_others);
+                self.track = Some(OpusTrack::new(&track.head)?);
+                self.format = Some(InputFormat {
+                    container: Container::WebM,
+                    coding: Coding::Opus,
+                    rate: SampleRate::HZ_48000,
+                    channels: track.head.channels,
+                });
+            }
+            TIMESTAMP => match unsigned(body).filter(|&timestamp| timestamp <= MAX_TIMESTAMP) {
+                Some(timestamp) => self.cluster_timestamp = timestamp,
+                None => return Ok(false),
+            },
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// Reads a SimpleBlock or BlockGroup once it is whole.
+    fn block_element(
+        &mut self,
+        bytes: &mut ByteQueue,
+        id: u32,
+        start: usize,
+        size: Option<u64>,
+        limits: &Limits,
+    ) -> Result<Step, IngressError> {
+        let size =
+            size.and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= limits.element_bytes);
+        let Some(size) = size else { return self.break_off(bytes) };
+        let seen = &bytes.as_slice()[start..];
+        let body = &seen[..size.min(seen.len())];
+        // A recorder that starts anew after lost bytes puts its header into what the block still claims.
+        while self.searched < body.len() {
+            match starts_document(&body[self.searched..]) {
+                Read::Got(..) => {
+                    bytes.take(start + self.searched);
+                    self.searched = 0;
+                    return Ok(Step::Ended);
+                }
+                Read::Short if body.len() < size => return Ok(Step::NeedMore),
+                _ => self.searched += 1,
+            }
+        }
+        if body.len() < size {
+            return Ok(Step::NeedMore);
+        }
+        self.searched = 0;
+        let (payload, discarded_ns) = match id {
+            SIMPLE_BLOCK => (body, 0),
+            _ => open_group(body),
+        };
+        let Some(head) = BlockHead::parse(payload) else { return self.break_off(bytes) };
+        if head.track == self.number {
+            if head.frames(payload, &mut self.block.frames).is_none() {
+                self.block.frames.clear();
+                return self.break_off(bytes);
+            }
+            let stamp = self.stamp_48k(head.timestamp);
+            let duration: u32 = self
+                .block
+                .frames
+                .iter()
+                .filter_map(|frame| opus_packet::parse(&payload[frame.clone()]))
+                .map(|shape| shape.duration_48k)
+                .sum();
+            self.block.next = self.block.frames.len();
+            if duration == 0 {
+                if let Some(track) = &mut self.track {
+                    track.refuse(limits)?;
+                }
+            } else if let Arrival::Play { gap_48k } =
+                self.clock.arrive(stamp, duration.into(), clock::mark(payload))
+            {
+                self.block.next = 0;
+                self.block.gap_48k = gap_48k;
+                self.block.keep_48k = (discarded_ns > 0)
+                    .then(|| u64::from(duration).saturating_sub(discarded_ns.saturating_mul(48) / 1_000_000));
+                self.block.payload.clear();
+                self.block.payload.extend_from_slice(payload);
+            }
+        }
+        bytes.take(start + size);
+        Ok(Step::Worked)
+    }
+
+    /// Plays the next frame of the current block.
+    fn play_frame(&mut self, limits: &Limits, ready: &mut Ready) -> Result<(), IngressError> {
+        let Self { block, track, .. } = self;
+        let packet = &block.payload[block.frames[block.next].clone()];
+        block.next += 1;
+        let Some(track) = track else { return Ok(()) };
+        if block.gap_48k > 0 {
+            track.gap(block.gap_48k, packet, ready);
+            block.gap_48k = 0;
+        }
+        track.packet(packet, block.keep_48k, limits, ready)?;
+        if let Some(keep) = &mut block.keep_48k {
+            let duration = opus_packet::parse(packet).map_or(0, |shape| shape.duration_48k);
+            *keep = keep.saturating_sub(duration.into());
+        }
+        Ok(())
+    }
+
+    /// Skips an element of unknown kind inside a cluster if something known follows it; otherwise bytes were lost.
+    fn unknown_in_cluster(
+        &mut self,
+        bytes: &mut ByteQueue,
+        start: usize,
+        size: u64,
+    ) -> Result<Step, IngressError> {
+        let end = start as u64 + size;
+        if size > BELIEVED_UNKNOWN {
+            let inside = self.cluster_end.is_some_and(|cluster| bytes.position() + end <= cluster);
+            if !inside {
+                return self.break_off(bytes);
+            }
+        } else if self.cluster_end.is_none_or(|cluster| bytes.position() + end != cluster) {
+            match bytes.as_slice().get(end as usize..).map(read_id) {
+                Some(Read::Got(id, _)) if is_cluster_child(id) || is_top_level(id) => {}
+                None | Some(Read::Short) if !bytes.is_closed() => return Ok(Step::NeedMore),
+                _ => return self.break_off(bytes),
+            }
+        }
+        bytes.take(start);
+        self.skip = size;
+        Ok(Step::Worked)
+    }
+
+    /// Gives up the byte at the front, where no element starts, and searches from there.
+    fn break_off(&mut self, bytes: &mut ByteQueue) -> Result<Step, IngressError> {
+        if !self.clustered {
+            return Err(malformed("its header does not make sense"));
+        }
+        bytes.take(1);
+        self.searched = 0;
+        self.lost = Some(1);
+        Ok(Step::Worked)
+    }
+
+    /// Searches for something that makes sense.
+    fn resync(&mut self, bytes: &mut ByteQueue, passed: u64, limits: &Limits) -> Result<Step, IngressError> {
+        let seen = bytes.as_slice();
+        let mut at = 0;
+        let found = loop {
+            if at == seen.len() {
+                break None;
+            }
+            match self.judge(&seen[at..]) {
+                Read::Got(id, _) => break Some(id),
+                Read::Short if !bytes.is_closed() => break None,
+                _ => at += 1,
+            }
+        };
+        bytes.take(at);
+        let passed = passed + at as u64;
+        if passed > limits.resync_bytes {
+            return Err(malformed("it broke off and nothing usable follows"));
+        }
+        let Some(id) = found else {
+            self.lost = Some(passed);
+            return Ok(Step::NeedMore);
+        };
+        self.lost = None;
+        self.place = if id == CLUSTER { Place::Segment } else { Place::Cluster };
+        if id == SIMPLE_BLOCK {
+            self.cluster_end = None;
+        }
+        Ok(Step::Worked)
+    }
+
+    /// Whether a header, a cluster or a block of ours starts here, judged by more than its ID.
+    fn judge(&self, bytes: &[u8]) -> Read<u32> {
+        match starts_document(bytes) {
+            Read::Got((), length) => return Read::Got(EBML, length),
+            Read::Short => return Read::Short,
+            Read::Invalid => {}
+        }
+        let (id, id_length) = match read_id(bytes) {
+            Read::Got(id @ (CLUSTER | SIMPLE_BLOCK), length) => (id, length),
+            Read::Short if CLUSTER.to_be_bytes().starts_with(bytes) => return Read::Short,
+            _ => return Read::Invalid,
+        };
+        let (size, size_length) = match read_size(&bytes[id_length..]) {
+            Read::Got(size, length) => (size, length),
+            Read::Short => return Read::Short,
+            Read::Invalid => return Read::Invalid,
+        };
+        let body = &bytes[id_length + size_length..];
+        if id == CLUSTER {
+            return match read_id(body) {
+                Read::Got(child, _) if is_cluster_child(child) => Read::Got(id, id_length),
+                Read::Short => Read::Short,
+                _ => Read::Invalid,
+            };
+        }
+        let Some(size) = size.filter(|&size| size <= BELIEVED_BLOCK) else { return Read::Invalid };
+        let size = size as usize;
+        if body.len() < size.min(BlockHead::MAX_BYTES) {
+            return Read::Short;
+        }
+        let believed = BlockHead::parse(&body[..size.min(body.len())]).is_some_and(|head| {
+            head.track == self.number && self.clock.believes(self.stamp_48k(head.timestamp))
+        });
+        if !believed {
+            return Read::Invalid;
+        }
+        match body.get(size..).map(read_id) {
+            Some(Read::Got(next, _)) if is_cluster_child(next) || is_top_level(next) => {
+                Read::Got(id, id_length)
+            }
+            None | Some(Read::Short) => Read::Short,
+            _ => Read::Invalid,
+        }
+    }
+
+    /// A block's timestamp as samples at 48 kHz.
+    fn stamp_48k(&self, relative: i16) -> i64 {
+        let stamp = i128::from(self.cluster_timestamp) + i128::from(relative);
+        let at = stamp * i128::from(self.scale_ns) * 48 / 1_000_000;
+        // Far from overflowing in everything that is done with it.
+        at.clamp(i128::from(i64::MIN / 4), i128::from(i64::MAX / 4)) as i64
+    }
+}
+
+/// The block in a BlockGroup and how many nanoseconds of its end are padding.
+fn open_group(group: &[u8]) -> (&[u8], u64) {
+    let (mut payload, mut discarded) = (&b""[..], 0);
+    for (id, body) in elements(group) {
+        match id {
+            BLOCK => payload = body,
+            // A signed number; negative padding is at the start, which no Opus encoder writes.
+            DISCARD_PADDING if body.first().is_some_and(|first| first >> 7 == 0) => {
+                discarded = unsigned(body).unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+    (payload, discarded)
+}
+
+/// Whether this element is a child of the Segment, or even above it.
+fn is_top_level(id: u32) -> bool {
+    matches!(id, EBML | SEGMENT | SEEK_HEAD | INFO | TRACKS | CLUSTER | CUES | TAGS | CHAPTERS | ATTACHMENTS)
+}
+
+fn is_cluster_child(id: u32) -> bool {
+    matches!(
+        id,
+        TIMESTAMP
+            | SIMPLE_BLOCK
+            | BLOCK_GROUP
+            | POSITION
+            | PREV_SIZE
+            | ENCRYPTED_BLOCK
+            | SILENT_TRACKS
+            | VOID
+            | CRC_32
+    )
+}
+
+fn malformed(detail: &'static str) -> IngressError {
+    IngressError::Malformed { container: "WebM", detail }
+}
