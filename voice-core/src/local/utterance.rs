@@ -71,7 +71,7 @@ impl Utterance {
             serial,
             finalised: false,
             paused: None,
-            audio: Vec::with_capacity(LONGEST_WINDOW),
+            audio: Vec::with_capacity(ROOM),
             voice: VoicedEnd::default(),
             settled: String::new(),
             newest: None,
@@ -193,6 +193,8 @@ impl Utterance {
     }
 }
 
+/// Room for a window and what comes while it is transcribed: 12 s. Only what is used costs memory.
+const ROOM: usize = 12 * 16_000;
 /// Most audio that waits to be transcribed: 60 s.
 const MOST_AUDIO: usize = 60 * 16_000;
 /// Silence at the start is kept to half of this: 2 s.
