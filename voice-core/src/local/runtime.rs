@@ -193,10 +193,10 @@ mod tests {
     fn a_second_copy_is_made_only_when_the_first_is_busy() {
         let (lanes, made) = counted(2);
         for _ in 0..3 {
-            lanes.with(|n| Ok(assert_eq!(*n, 0))).expect("first");
+            assert_eq!(lanes.with(|n| Ok(*n)).expect("first"), 0);
         }
         assert_eq!(made.load(Ordering::SeqCst), 1);
-        lanes.with(|_| lanes.with(|inner| Ok(assert_eq!(*inner, 1)))).expect("second");
+        assert_eq!(lanes.with(|_| lanes.with(|inner| Ok(*inner))).expect("second"), 1);
         assert_eq!(made.load(Ordering::SeqCst), 2);
     }
 

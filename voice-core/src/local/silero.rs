@@ -152,7 +152,10 @@ mod tests {
             let spoken = audio.len();
             audio.resize(spoken + 16_000, 0);
             let mut stream = silero.open();
+            let started = Instant::now();
             let found = probabilities(&mut *stream, &audio);
+            let each = started.elapsed().as_secs_f64() * 1e3 / found.len() as f64;
+            println!("{}: {each:.3} ms a window", clip.name);
             let voiced = |range: &[f32]| range.iter().filter(|&&p| p > 0.5).count();
             let in_clip = &found[16_000 / VAD_WINDOW + 1..spoken / VAD_WINDOW];
             assert_eq!(voiced(&found[..16_000 / VAD_WINDOW]), 0, "{}: before", clip.name);
@@ -235,18 +238,5 @@ mod tests {
         assert_eq!(together, alone);
         first.reset();
         assert_eq!(probabilities(&mut *first, &one), alone[0], "a reset state is a fresh one");
-    }
-
-    #[test]
-    fn one_window_takes_well_under_a_millisecond() {
-        let Some((runtime, files)) = weights("silero::one_window_takes_well_under_a_millisecond") else {
-            return;
-        };
-        let silero = Silero::load(&runtime, &files.silero).expect("loads");
-        let mut stream = silero.open();
-        let clip = human_clip("jfk_ask_not").samples;
-        let started = Instant::now();
-        let windows = probabilities(&mut *stream, &clip).len();
-        println!("silero: {:.3} ms a window", started.elapsed().as_secs_f64() * 1e3 / windows as f64);
     }
 }

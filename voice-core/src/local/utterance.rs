@@ -71,7 +71,7 @@ impl Utterance {
             serial,
             finalised: false,
             paused: None,
-            audio: Vec::with_capacity(LONGEST_WINDOW),
+            audio: Vec::with_capacity(ROOM),
             voice: VoicedEnd::default(),
             settled: String::new(),
             newest: None,
@@ -117,7 +117,9 @@ impl Utterance {
             Work::Nothing
         } else if self.finalised || self.paused.is_some() || self.end() > LONGEST_WINDOW {
             Work::Wanted
-        } else if self.voice.end >= FIRST_PARTIAL && self.audio.len() >= self.transcribed_at + PARTIAL_EVERY {
+        } else if self.audio.len() >= self.voice.end + DIP
+            || (self.voice.end >= FIRST_PARTIAL && self.audio.len() >= self.transcribed_at + PARTIAL_EVERY)
+        {
             Work::Welcome
         } else {
             Work::Nothing
@@ -193,6 +195,8 @@ impl Utterance {
     }
 }
 
+/// Room for a window and what comes while it is transcribed: 12 s. Only what is used costs memory.
+const ROOM: usize = 12 * 16_000;
 /// Most audio that waits to be transcribed: 60 s.
 const MOST_AUDIO: usize = 60 * 16_000;
 /// Silence at the start is kept to half of this: 2 s.
@@ -201,6 +205,9 @@ const LEAD_AT_MOST: usize = 2 * 16_000;
 const PAUSE_SLACK: usize = 1_600;
 /// New audio that is worth another partial transcript: 0.5 s.
 const PARTIAL_EVERY: usize = 8_000;
+/// Silence that may become a pause: 80 ms. To transcribe already now has the final words ready some 30 ms earlier;
+/// where it was only the stop of a consonant, the transcript is a partial like any other.
+const DIP: usize = 1_280;
 /// No partial before there may be a word: 0.5 s of audio with voice in it.
 const FIRST_PARTIAL: usize = 8_000;
 /// Audio that is kept after the last voiced sample: 160 ms. The model mishears last words that end abruptly.
@@ -357,6 +364,24 @@ mod tests {
         assert_eq!(u.final_words(), None, "voice came");
         u.finalised = true;
         assert!(u.next_range().is_some());
+    }
+
+    #[test]
+    fn a_dip_asks_for_a_transcript_before_anybody_tells_of_a_pause() {
+        let mut u = utterance(&[(20, 15), (3_000, 40)]);
+        let range = u.next_range().expect("a partial");
+        u.note_started(range);
+        u.absorb(range, "two".into());
+        push(&mut u, &[(3_000, 5), (20, 3)]);
+        assert_eq!(u.work(), Work::Nothing);
+        push(&mut u, &[(20, 1)]);
+        assert_eq!(u.work(), Work::Welcome);
+        let range = u.next_range().expect("all of it");
+        u.note_started(range);
+        u.absorb(range, "two rooms".into());
+        push(&mut u, &[(20, 50)]);
+        assert_eq!(u.work(), Work::Nothing, "once is enough");
+        assert_eq!(u.final_words().as_deref(), Some("two rooms"));
     }
 
     #[test]

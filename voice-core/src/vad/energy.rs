@@ -37,7 +37,6 @@ impl NoiseFloor {
     }
 
     /// The same, believing the first level it hears: for audio that starts with background.
-    #[cfg(feature = "local")]
     pub(crate) fn unknown(span: u32) -> Self {
         Self { previous: f32::MAX, ..Self::new(span) }
     }

@@ -111,7 +111,8 @@ impl Segmenter {
             run: None,
             last_voiced: None,
             peak: SILENCE_DBFS,
-            floor: NoiseFloor::new(FLOOR_SPAN),
+            // The gate's look-back shows some background before the first word.
+            floor: NoiseFloor::unknown(FLOOR_SPAN),
         }
     }
 
@@ -327,6 +328,15 @@ mod tests {
         windows.extend(stretch(2, 0.9, -50.0));
         windows.extend(stretch(8, 0.2, -62.0));
         assert_eq!(facts(&windows)[1].1, VadFact::SpeechEnded { last_voiced: at_window(68) });
+    }
+
+    #[test]
+    fn the_first_words_of_a_call_end_in_time_in_a_noisy_room() {
+        let mut windows = stretch(5, 0.01, -48.0);
+        windows.extend(stretch(10, 0.9, LOUD));
+        windows.extend(stretch(4, 0.8, -47.0));
+        windows.extend(stretch(8, 0.1, -48.0));
+        assert_eq!(facts(&windows)[1].1, VadFact::SpeechEnded { last_voiced: at_window(15) });
     }
 
     #[test]
