@@ -91,11 +91,15 @@ impl SttStream for Stream {
         if !open.push(frame) {
             self.0.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+        let dip = open.is_dip().then(|| (open.serial, open.voiced_end()));
         let wanted = match open.work() {
             Work::Nothing => false,
             Work::Welcome => self.0.shared.busy.load(Ordering::Relaxed) < PARTIALS_AT_ONCE,
             Work::Wanted => true,
         };
+        if let Some((serial, voiced_end)) = dip.filter(|_| !state.stopped_at_dip) {
+            state.stopped_at_dip = state.stop(|running| running.is_stale(serial, voiced_end));
+        }
         if wanted {
             self.0.schedule(&mut state);
             self.0.emit(state);
@@ -154,6 +158,8 @@ struct State {
     /// The job is in the pool's queue or runs.
     queued: bool,
     running: Option<Running>,
+    /// The last transcription was stopped for a dip. Two in a row are not: a slow machine would never give partials.
+    stopped_at_dip: bool,
     serial: u64,
     /// Events in order, and whether somebody is giving them out.
     outbox: VecDeque<SttEvent>,
@@ -182,10 +188,10 @@ struct Task {
 }
 
 impl State {
-    fn stop(&self, which: impl Fn(&Running) -> bool) {
-        if let Some(running) = self.running.as_ref().filter(|running| which(running)) {
-            running.stop.store(true, Ordering::Relaxed);
-        }
+    /// Stops the transcription that runs, if it is of the kind; tells whether it did.
+    fn stop(&self, which: impl Fn(&Running) -> bool) -> bool {
+        let running = self.running.as_ref().filter(|running| which(running));
+        running.is_some_and(|running| !running.stop.swap(true, Ordering::Relaxed))
     }
 
     fn has_work(&self) -> bool {
@@ -212,6 +218,7 @@ impl State {
     fn absorb(&mut self, task: &Task, outcome: Result<String, ProviderError>) {
         self.running = None;
         let stopped = task.stop.load(Ordering::Relaxed);
+        self.stopped_at_dip &= stopped;
         let closing = self.closing.iter().position(|u| u.serial == task.serial);
         let utterance = match closing {
             Some(at) => self.closing.get_mut(at),

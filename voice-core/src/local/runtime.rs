@@ -65,6 +65,9 @@ impl Runtime {
                 .map_err(said)?
                 .with_intra_op_spinning(false)
                 .map_err(said)?
+                // A plan is kept for every new shape, and no two utterances have the same.
+                .with_memory_pattern(false)
+                .map_err(said)?
                 .with_inter_op_spinning(false)
                 .map_err(said)?
                 .commit_from_file(model)

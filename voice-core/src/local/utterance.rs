@@ -117,13 +117,18 @@ impl Utterance {
             Work::Nothing
         } else if self.finalised || self.paused.is_some() || self.end() > LONGEST_WINDOW {
             Work::Wanted
-        } else if self.audio.len() >= self.voice.end + DIP
+        } else if self.is_dip()
             || (self.voice.end >= FIRST_PARTIAL && self.audio.len() >= self.transcribed_at + PARTIAL_EVERY)
         {
             Work::Welcome
         } else {
             Work::Nothing
         }
+    }
+
+    /// Whether the newest sound is silence that may become a pause.
+    pub(crate) fn is_dip(&self) -> bool {
+        self.audio.len() >= self.voice.end + DIP
     }
 
     /// What to transcribe next: a window that must be settled, or everything.

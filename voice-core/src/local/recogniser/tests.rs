@@ -176,6 +176,26 @@ fn partials_come_while_the_caller_talks_and_not_while_the_threads_are_busy() {
 }
 
 #[test]
+fn a_partial_makes_way_when_the_caller_may_have_stopped_but_not_twice_in_a_row() {
+    let mut b = bench();
+    b.stream.begin(UtteranceId(1));
+    b.push(VOICE, 25);
+    assert_eq!(b.started(), 25);
+    b.push(VOICE, 2);
+    b.push(0, 4);
+    b.permit();
+    assert_eq!(b.started(), 27);
+    b.push(VOICE, 3);
+    b.push(0, 4);
+    b.permit();
+    assert_eq!(b.event(), said(1, "partial", "voiced 27"), "this one was let finish");
+    assert_eq!(b.started(), 30);
+    b.permit();
+    assert_eq!(b.event(), said(1, "partial", "voiced 30"));
+    assert_eq!(b.model.stopped.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn an_abandoned_utterance_says_nothing() {
     let mut b = bench();
     b.stream.begin(UtteranceId(1));
