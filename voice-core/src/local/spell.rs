@@ -380,7 +380,7 @@ fn consonant(w: &[char], at: usize) -> Option<(usize, &'static str)> {
         'w' if after.is_some_and(|c| is_vowel_letter(c) || c == 'r') => "w",
         'w' => "",
         'x' => "ks",
-        'y' if next.is_some_and(is_vowel_letter) && !before.is_some_and(|c| !is_vowel_letter(c)) => "j",
+        'y' if next.is_some_and(is_vowel_letter) && before.is_none_or(is_vowel_letter) => "j",
         'y' if before == Some('n') && next.is_some_and(is_vowel_letter) => "j",
         'z' => "z",
         _ => return None,
