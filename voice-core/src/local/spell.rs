@@ -7,6 +7,15 @@
 
 /// Sounds of a word that is in no dictionary. Initialisms and words without a vowel are spelled letter by letter.
 pub fn spell(word: &str) -> String {
+    if let Some(owner) = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")) {
+        let sounds = spell(owner);
+        let ending = match sounds.chars().next_back() {
+            Some('s' | 'z' | 'ʃ' | 'ʒ' | 'ʧ' | 'ʤ') => "əz",
+            Some('p' | 't' | 'k' | 'f' | 'θ') => "s",
+            _ => "z",
+        };
+        return sounds + ending;
+    }
     let sounds: Vec<String> = word
         .split(|c: char| !c.is_alphabetic())
         .filter(|part| !part.is_empty())
@@ -133,11 +142,14 @@ fn one_word(letters: &[char]) -> String {
 }
 
 /// Names whose spelling misleads every rule.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 11] = [
     ("bexar", "bˈɛɹ"),
     ("boerne", "bˈɜɹni"),
     ("gruene", "ɡɹˈin"),
+    ("koenig", "kˈAnɪɡ"),
     ("manchaca", "mˈænʃæk"),
+    ("mueller", "mjˈuləɹ"),
+    ("nguyen", "wˈɪn"),
     ("pedernales", "pˌɜɹdənˈælɪs"),
     ("pflugerville", "flˈuɡəɹvɪl"),
     ("refugio", "ɹəfjˈʊɹiO"),
@@ -205,6 +217,7 @@ fn rule(w: &[char], at: usize) -> (usize, &'static str) {
         }
     }
     for (letters, sound) in [
+        ("szcz", "ʃʧ"),
         ("tion", "ʃən"),
         ("sion", "ʒən"),
         ("eigh", "A"),
@@ -228,6 +241,8 @@ fn rule(w: &[char], at: usize) -> (usize, &'static str) {
         ("qu", "kw"),
         ("dg", "ʤ"),
         ("tz", "ts"),
+        ("sz", "ʃ"),
+        ("cz", "ʧ"),
         ("gh", ""),
     ] {
         if starts(letters) {
@@ -365,7 +380,7 @@ fn consonant(w: &[char], at: usize) -> Option<(usize, &'static str)> {
         'w' if after.is_some_and(|c| is_vowel_letter(c) || c == 'r') => "w",
         'w' => "",
         'x' => "ks",
-        'y' if next.is_some_and(is_vowel_letter) && !before.is_some_and(|c| !is_vowel_letter(c)) => "j",
+        'y' if next.is_some_and(is_vowel_letter) && before.is_none_or(is_vowel_letter) => "j",
         'y' if before == Some('n') && next.is_some_and(is_vowel_letter) => "j",
         'z' => "z",
         _ => return None,
@@ -449,6 +464,9 @@ fn stress(sounds: &[char], spanish: bool) -> String {
         let weak = order.is_some_and(|order| order != strong);
         let ends = order == Some(count - 1);
         out.push(match c {
+            // Lavaca, not as in cat.
+            'æ' if spanish && !weak => 'ɑ',
+            'æ' if spanish => 'ə',
             'ɜ' if weak => 'ə',
             'æ' | 'ɑ' | 'ʌ' if weak && ends && sounds.get(i + 1) != Some(&'ɹ') => 'ə',
             c => c,
@@ -475,6 +493,9 @@ mod tests {
             ("Tarrytown", "tˈɛɹɪtWn"),
             ("Quimby", "kwˈɪmbi"),
             ("Wexley", "wˈɛksli"),
+            ("Lavaca", "ləvˈɑkə"),
+            ("Xochitl's", "sˈOʧitᵊlz"),
+            ("Szczep", "ʃʧˈɛp"),
             ("Muñoz", "mˈʌnjɑz"),
         ] {
             let said = spell(name);

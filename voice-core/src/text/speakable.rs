@@ -149,14 +149,13 @@ fn push_words(out: &mut String, text: &str) {
 /// Puts a pause behind the last word; of two pauses in a row the stronger stays.
 fn push_pause(out: &mut String, pause: char) {
     const ORDER: &str = ",:;.!?";
-    match out.chars().last() {
-        None => {}
-        Some(last) if ORDER.contains(last) => {
-            if ORDER.find(pause) > ORDER.find(last) {
-                out.pop();
-                out.push(pause);
-            }
+    let Some(last) = out.chars().last() else { return };
+    match (ORDER.find(last), ORDER.find(pause)) {
+        (Some(there), Some(new)) if new > there => {
+            out.pop();
+            out.push(pause);
         }
-        Some(_) => out.push(pause),
+        (Some(_), _) => {}
+        (None, _) => out.push(pause),
     }
 }

@@ -132,7 +132,7 @@ pub async fn pull(options: &PullOptions) -> Result<PullReport, ModelsError> {
         return Ok(report);
     }
 
-    let store = store::Store::open(&options.cache, options.lock_deadline).await?;
+    let store = store::Store::open(&options.cache, options.lock_deadline, options.progress).await?;
     let mut mirror = options.mirror.as_ref().map(Mirror::connect);
     for (i, file) in wanted.iter().enumerate() {
         // An earlier package, or another pull that was waited for, may have brought it meanwhile.

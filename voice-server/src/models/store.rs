@@ -24,7 +24,11 @@ pub(super) struct Store {
 
 impl Store {
     /// Makes the folder if need be and waits until no other pull works in it.
-    pub(super) async fn open(cache: &Cache, deadline: Duration) -> Result<Self, ModelsError> {
+    pub(super) async fn open(
+        cache: &Cache,
+        deadline: Duration,
+        progress: Progress,
+    ) -> Result<Self, ModelsError> {
         let folder = cache.folder();
         let work = folder.join(".pull");
         let lock = fs::create_dir_all(&work)
@@ -33,10 +37,17 @@ impl Store {
             })
             .map_err(|error| folder_error(cache, &error))?;
         let take = async {
+            let mut told = false;
             loop {
                 match lock.try_lock() {
                     Ok(()) => return Ok(()),
-                    Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_STEP).await,
+                    Err(TryLockError::WouldBlock) => {
+                        if !told {
+                            progress.say("another pull is busy in the same folder; waiting for it");
+                        }
+                        told = true;
+                        tokio::time::sleep(LOCK_STEP).await;
+                    }
                     Err(TryLockError::Error(error)) => return Err(folder_error(cache, &error)),
                 }
             }

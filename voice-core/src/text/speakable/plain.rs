@@ -153,7 +153,7 @@ pub(super) fn abbreviation(words: &[Word], at: usize) -> Option<Said> {
         "w/" => "with",
         "w/o" => "without",
         "w/d" => "washer and dryer",
-        "a/c" => "A C",
+        "a/c" => "AC",
         "and/or" => "and or",
         "n/a" => "not available",
         "approx" => "approximately",

@@ -185,7 +185,7 @@ fn abbreviations_and_signs() {
         ("washer/dryer", "washer dryer"),
         ("and/or", "and or"),
         ("w/ pool", "with pool"),
-        ("W/D, A/C", "washer and dryer, A C"),
+        ("W/D, A/C", "washer and dryer, AC"),
         ("approx. 20 homes", "approximately twenty homes"),
         ("HOA and MLS", "HOA and MLS"),
         ("a home (built in 1998) with a pool", "a home, built in nineteen ninety eight, with a pool"),
