@@ -28,5 +28,7 @@ pub mod vad;
 pub mod infer;
 #[cfg(feature = "local")]
 pub mod local;
+#[cfg(feature = "sim")]
+pub mod sim;
 // #[cfg(feature = "runtime")]
 // pub mod session;
