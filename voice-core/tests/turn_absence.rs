@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use common::{ms, play, said};
 use voice_core::sim::{Act, Call, Scene};
-use voice_core::turn::{Dialogue, Policy};
+use voice_core::time::SessionTime;
+use voice_core::turn::{Command, Dialogue, Input, Policy};
 
 const SLICES: [u64; 5] = [20, 100, 250, 300, 1_000];
 const LONG: &str = "I am looking for a house near the lake with a large garden and a garage for two cars because we have \
@@ -71,14 +72,43 @@ fn a_talker_in_slices_is_not_answered_in_mid_sentence() {
 
 #[test]
 fn a_quick_answerer_does_not_talk_into_long_slices() {
-    let mut scene = Scene::default().slices_of(1_000);
-    scene.stt.final_delay = ms(5);
-    scene.llm.first_token = ms(5);
-    scene.llm.token_every = ms(1);
-    scene.tts.first_audio = ms(5);
-    let call = play(scene.pause(2_300).say(LONG).await_turn());
-    assert!(!call.talked_over(&call.spoken[0]));
-    assert_eq!(call.said(), LONG);
+    for before in [0, 300, 900, 2_300] {
+        let mut scene = Scene::default().slices_of(1_000);
+        scene.stt.final_delay = ms(5);
+        scene.llm.first_token = ms(5);
+        scene.llm.token_every = ms(1);
+        scene.tts.first_audio = ms(5);
+        let call = play(scene.pause(before).say(LONG).await_turn());
+        assert!(!call.talked_over(&call.spoken[0]), "after {before} ms");
+        assert_eq!(call.said(), LONG, "after {before} ms");
+    }
+}
+
+#[test]
+fn an_utterance_does_not_begin_in_audio_that_was_transcribed() {
+    let mut dialogue = Dialogue::new(Policy::default());
+    let at = SessionTime::from_millis;
+    let mut orders = Vec::new();
+    let facts = [
+        (at(1_000), Input::Arrived),
+        (at(1_000), Input::SpeechStarted { at: at(400) }),
+        (at(1_000), Input::Listened { until: at(990) }),
+        (at(2_000), Input::Arrived),
+        (at(2_000), Input::SpeechStarted { at: at(1_001) }),
+    ];
+    for (now, fact) in facts {
+        dialogue.handle_timeout(now);
+        dialogue.handle_input(fact, now);
+        orders.extend(std::iter::from_fn(|| dialogue.poll_command()));
+    }
+    let opened: Vec<_> = orders
+        .iter()
+        .filter_map(|order| match order {
+            Command::OpenUtterance { from, .. } => Some(*from),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(opened, [at(100), at(990)]);
 }
 
 #[test]

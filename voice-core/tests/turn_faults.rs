@@ -3,9 +3,11 @@
 mod common;
 
 use common::{assert_near, ms, only_turn, play, said};
+use voice_core::ids::ReplyId;
 use voice_core::metrics::Stage;
 use voice_core::sim::{Act, LlmFault, Scene, SttFault, TtsFault};
-use voice_core::turn::{Failure, NoticeCode, Policy};
+use voice_core::time::SessionTime;
+use voice_core::turn::{Command, Dialogue, Failure, Input, NoticeCode, Policy};
 
 const QUESTION: &str = "how much is the house on maple street";
 
@@ -184,4 +186,51 @@ fn speaking_into_a_stalled_model_takes_the_turn_back() {
     let call =
         play(scene.say(QUESTION).then(Act::AwaitReply).pause(3_000).say("hello are you there").await_turn());
     assert_eq!(call.said(), format!("{QUESTION} hello are you there"));
+}
+
+#[test]
+fn a_model_that_never_ends_is_cut() {
+    let mut dialogue = Dialogue::new(Policy::default());
+    let now = SessionTime::from_millis(10);
+    dialogue.handle_input(Input::Typed { text: "hello".into() }, now);
+    let reply = ReplyId(1);
+    for _ in 0..20_000 {
+        dialogue.handle_input(Input::ReplyText { reply, delta: "on and on, ".into() }, now);
+    }
+    let orders: Vec<_> = std::iter::from_fn(|| dialogue.poll_command()).collect();
+    assert_eq!(orders.iter().filter(|o| **o == Command::FinishSpeech { reply }).count(), 1);
+}
+
+#[test]
+fn deadlines_of_zero_do_not_make_time_stand_still() {
+    let mut policy = Policy::default();
+    for (key, _) in Policy::KEYS {
+        policy.set(key, "0").expect("a key");
+    }
+    let mut dialogue = Dialogue::new(policy);
+    let mut now = SessionTime::from_millis(10);
+    dialogue.handle_input(Input::Typed { text: "hello".into() }, now);
+    dialogue.handle_input(Input::SpeechStarted { at: now }, now);
+    for _ in 0..64 {
+        let Some(at) = dialogue.poll_timeout() else { break };
+        now = now.max(at);
+        dialogue.handle_timeout(now);
+        assert!(dialogue.poll_timeout().is_none_or(|next| next > now));
+    }
+    assert!(dialogue.is_closed());
+}
+
+#[test]
+fn a_fact_from_the_future_counts_as_now() {
+    let mut dialogue = Dialogue::new(Policy::default());
+    let now = SessionTime::from_millis(1_000);
+    for fact in [
+        Input::SpeechStarted { at: SessionTime::FAR },
+        Input::SpeechEnded { last_voiced: SessionTime::FAR },
+        Input::Listened { until: SessionTime::FAR },
+    ] {
+        dialogue.handle_input(fact, now);
+        let next = dialogue.poll_timeout().expect("a deadline");
+        assert!(next.since(now) <= Policy::default().limit, "{next:?}");
+    }
 }

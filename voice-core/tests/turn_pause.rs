@@ -26,7 +26,8 @@ fn a_pause_after_unfinished_words_does_not_end_the_turn() {
 
 #[test]
 fn going_on_before_the_transcript_is_there_makes_one_turn() {
-    let scene = Scene::default().say("I am looking for a house").then(Act::AwaitDecision).pause(10);
+    let mut scene = Scene::default().say("I am looking for a house").then(Act::AwaitDecision).pause(10);
+    scene.stt.final_delay = ms(400);
     let call = play(scene.say("near the lake").await_turn());
     assert_eq!(said(&call), ["I am looking for a house near the lake"]);
     assert_eq!(call.asked.len(), 1);

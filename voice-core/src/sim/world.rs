@@ -48,6 +48,7 @@ pub struct World {
     speaker: Speaker,
     microphone: Microphone,
     next_act: usize,
+    acted: bool,
     awaiting: Option<Awaiting>,
     audio_ready: Option<ReplyId>,
     first_audio: Option<ReplyId>,
@@ -80,6 +81,8 @@ struct Microphone {
     /// Least time that a message was under way: by it audio is dated.
     lag: Option<Duration>,
     taken: SessionTime,
+    /// Up to there the recogniser has had the audio of utterances that are over.
+    transcribed: SessionTime,
     over: bool,
 }
 
@@ -109,6 +112,7 @@ impl World {
             speaker: Speaker::new(scene.tts.clone()),
             microphone: Microphone::default(),
             next_act: 0,
+            acted: false,
             awaiting: None,
             audio_ready: None,
             first_audio: None,
@@ -193,18 +197,12 @@ impl World {
     }
 
     fn is_at_rest(&mut self) -> bool {
-        let done = self.next_act >= self.scene.acts.len() && self.awaiting.is_none();
-        if !done || !self.dialogue.is_idle() {
+        if !self.acted || !self.dialogue.is_idle() {
             self.rested_since = None;
             return false;
         }
         let since = *self.rested_since.get_or_insert(self.now);
-        self.now.since(since) > REST && self.acts_over()
-    }
-
-    /// Whether the last act has gone by: no speech lies ahead.
-    fn acts_over(&self) -> bool {
-        self.track.spans().last().is_none_or(|s| s.to + REST < self.now)
+        self.now.since(since) > REST
     }
 
     fn plan(&mut self, after: Duration, happening: Happening) {
@@ -243,7 +241,10 @@ impl World {
     // The caller.
 
     fn act(&mut self) -> Result<(), Violation> {
-        let Some(act) = self.scene.acts.get(self.next_act).cloned() else { return Ok(()) };
+        let Some(act) = self.scene.acts.get(self.next_act).cloned() else {
+            self.acted = true;
+            return Ok(());
+        };
         self.next_act += 1;
         self.call.acts.push(self.now);
         match act {
@@ -388,13 +389,14 @@ impl World {
         match command {
             Command::OpenUtterance { utterance, from } => {
                 let lag = self.microphone.lag.unwrap_or_default();
-                self.recogniser.begin(utterance, from - lag);
+                self.recogniser.begin(utterance, (from - lag).max(self.microphone.transcribed));
             }
             Command::JudgePause { utterance, last_voiced } => self.judge_pause(utterance, last_voiced),
             Command::FinaliseUtterance { utterance } => {
                 self.call.decided.push((self.now, utterance));
                 let later = self.recogniser.finalise(utterance, &self.track, self.microphone.taken);
                 self.plan_all(later);
+                self.microphone.transcribed = self.microphone.taken;
                 self.listening.end_speech();
             }
             Command::AbandonUtterance { utterance } => self.recogniser.abandon(utterance),
