@@ -53,6 +53,7 @@ pub struct Dialogue {
 impl Dialogue {
     /// A call that starts now, at [`SessionTime::ZERO`], with nobody speaking.
     pub fn new(policy: Policy) -> Self {
+        let policy = Policy { idle: policy.idle.max(SHORTEST_IDLE), ..policy };
         let mut timers = Timers::default();
         timers.set(Timer::Idle, SessionTime::ZERO + policy.idle);
         Self {
@@ -761,6 +762,8 @@ const CANNOT_ANSWER: &str = "I'm sorry, I can't answer that right now. Please tr
 const MAX_REPLY: usize = 16 * 1024;
 /// Pieces of [`Policy::long_turn`] after which a turn is answered although the caller goes on.
 const MAX_PARTS: usize = 10;
+/// An idle limit under this would fire again and again while something is under way.
+const SHORTEST_IDLE: Duration = Duration::from_secs(1);
 /// The session answers a cancellation at once; this only keeps a broken one from hanging.
 const CUT_DEADLINE: Duration = Duration::from_secs(1);
 
