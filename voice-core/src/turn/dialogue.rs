@@ -74,7 +74,8 @@ impl Dialogue {
         }
     }
 
-    /// Takes one fact that became known at `now`. A `now` before an earlier one counts as the earlier one.
+    /// Takes one fact that became known at `now`. A `now` before an earlier one counts as the earlier one, a
+    /// moment after `now` as `now`.
     pub fn handle_input(&mut self, input: Input, now: SessionTime) {
         self.now = self.now.max(now);
         if self.closed {
@@ -86,11 +87,11 @@ impl Dialogue {
                 self.rearm_end_of_turn();
             }
             Input::Listened { until } => {
-                self.listened = self.listened.max(until);
+                self.listened = self.listened.max(until.min(self.now));
                 self.decide_if_silent();
             }
-            Input::SpeechStarted { at } => self.handle_speech_started(at),
-            Input::SpeechEnded { last_voiced } => self.handle_speech_ended(last_voiced),
+            Input::SpeechStarted { at } => self.handle_speech_started(at.min(self.now)),
+            Input::SpeechEnded { last_voiced } => self.handle_speech_ended(last_voiced.min(self.now)),
             Input::AudioEnded => self.handle_audio_ended(),
             Input::Partial { utterance, text } => self.handle_partial(utterance, text),
             Input::Final { utterance, text } => self.handle_final(utterance, Some(text)),
