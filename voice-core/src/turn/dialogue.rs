@@ -122,14 +122,7 @@ impl Dialogue {
                 }
             }
             Input::AudioLeft { reply } => self.handle_audio_left(reply),
-            Input::SpeechDone { reply } => {
-                let playout = self.now + self.policy.playout;
-                if let Some(answer) = self.mouth.answering(reply) {
-                    answer.speech_done = true;
-                    self.timers.stop(Timer::Speech);
-                    self.timers.set(Timer::Playout, playout);
-                }
-            }
+            Input::SpeechDone { reply } => self.handle_speech_done(reply),
             Input::SpeechFailed { reply } => self.handle_speech_failed(reply),
             Input::Played { reply } => self.handle_played(reply),
             Input::Silenced { reply, heard } => self.handle_silenced(reply, &heard),
@@ -647,6 +640,19 @@ impl Dialogue {
         }
     }
 
+    fn handle_speech_done(&mut self, reply: ReplyId) {
+        let playout = self.now + self.policy.playout;
+        let Some(answer) = self.mouth.answering(reply) else { return };
+        if !answer.first_audio {
+            // A voice without a sound has failed, whatever it says of itself.
+            self.handle_speech_failed(reply);
+            return;
+        }
+        answer.speech_done = true;
+        self.timers.stop(Timer::Speech);
+        self.timers.set(Timer::Playout, playout);
+    }
+
     fn handle_speech_failed(&mut self, reply: ReplyId) {
         let Some(answer) = self.mouth.answering(reply) else { return };
         if answer.speech_done {
@@ -703,6 +709,7 @@ impl Dialogue {
     fn end_turn(&mut self, answer: Answer, heard: &str, interrupted: bool) {
         self.stop_answer_timers();
         let ledger = answer.turn.ledger.unwrap_or_else(|| Ledger::open(self.now));
+        let heard = if answer.left_at.is_some() { heard } else { "" };
         let record = TurnRecord {
             turn: answer.turn.turn,
             reply_id: (!answer.text.is_empty()).then_some(answer.reply),
