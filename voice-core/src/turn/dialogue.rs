@@ -218,6 +218,7 @@ impl Dialogue {
             }
             Timer::Playout => {
                 if let Mouth::Answering(answer) = &mut self.mouth {
+                    answer.voice_lost = true;
                     answer.turn.failure.get_or_insert(Failure::Tts);
                     self.cut_answer();
                 }
@@ -659,6 +660,7 @@ impl Dialogue {
             return;
         }
         answer.speech_done = true;
+        answer.voice_lost = true;
         answer.turn.failure.get_or_insert(Failure::Tts);
         self.notice(NoticeCode::TtsFailed, "The voice failed; the answer is given as text.");
         // What was queued is cut too: half a sentence followed by nothing is worse than its text.
@@ -695,7 +697,7 @@ impl Dialogue {
         }
         if let Mouth::Cutting(answer) = std::mem::take(&mut self.mouth) {
             self.timers.stop(Timer::Silence);
-            let interrupted = answer.turn.failure != Some(Failure::Tts);
+            let interrupted = !answer.voice_lost;
             self.end_turn(*answer, heard, interrupted);
         }
     }
