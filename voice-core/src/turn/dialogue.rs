@@ -218,9 +218,10 @@ impl Dialogue {
             }
             Timer::Playout => {
                 if let Mouth::Answering(answer) = &mut self.mouth {
-                    answer.voice_lost = true;
-                    answer.turn.failure.get_or_insert(Failure::Tts);
-                    self.cut_answer();
+                    // Where the voice is done, it is the playout that hangs; the caller is told the same.
+                    answer.speech_done = false;
+                    let reply = answer.reply;
+                    self.handle_speech_failed(reply);
                 }
             }
             Timer::Silence => {
