@@ -636,6 +636,12 @@ impl Dialogue {
             if answer.left_at.is_none() {
                 book(&mut answer.turn, Stage::Pacing, now);
                 answer.left_at = Some(now);
+                // Only a greeting becomes audible over a caller who is speaking already.
+                let speaking = self.forming.as_ref().and_then(|f| f.open.as_ref()).filter(|u| u.speaking);
+                if let Some(utterance) = speaking {
+                    let meant = utterance.last_voiced + self.policy.interrupt;
+                    self.timers.set(Timer::Interrupt, meant.max(now));
+                }
             }
             self.timers.stop(Timer::Speech);
             self.timers.set(Timer::Playout, playout);
