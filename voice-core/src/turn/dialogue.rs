@@ -248,10 +248,7 @@ impl Dialogue {
             self.take_back();
         }
         let turn = self.last_turn.next();
-        let forming = self.forming.get_or_insert_with(|| {
-            self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
-            Forming::new(turn, at)
-        });
+        let forming = self.forming.get_or_insert_with(|| Forming::new(turn, at));
         match &mut forming.open {
             Some(utterance) => {
                 utterance.speaking = true;
@@ -278,6 +275,7 @@ impl Dialogue {
     fn open_utterance(&mut self, from: SessionTime, voiced: SessionTime) {
         self.last_utterance = self.last_utterance.next();
         let id = self.last_utterance;
+        self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
         if let Some(forming) = &mut self.forming {
             forming.open = Some(Utterance {
                 id,
@@ -413,7 +411,6 @@ impl Dialogue {
         if let Some(open) = self.forming.as_mut().and_then(|f| f.open.as_mut()) {
             open.speaking = utterance.speaking;
         }
-        self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
         self.rearm_end_of_turn();
     }
 
@@ -465,7 +462,6 @@ impl Dialogue {
         self.stop_answer_timers();
         self.commands.push_back(Command::CancelReply { reply: answer.reply });
         self.last_turn = TurnId(answer.turn.turn.0 - 1);
-        self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
         self.forming = Some(Forming { ledger: None, ..answer.turn });
     }
 
