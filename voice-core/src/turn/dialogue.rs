@@ -407,9 +407,13 @@ impl Dialogue {
         let Some(utterance) = forming.open.take() else { return };
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
         self.commands.push_back(Command::FinaliseUtterance { utterance: utterance.id });
-        self.open_utterance(self.listened, utterance.last_voiced);
+        // Speech that goes on is reported as a new start; until then the piece counts as a pause, so that a caller who
+        // fell silent just now is not waited for.
+        let last_voiced = if utterance.speaking { self.listened } else { utterance.last_voiced };
+        self.open_utterance(self.listened, last_voiced);
         if let Some(open) = self.forming.as_mut().and_then(|f| f.open.as_mut()) {
-            open.speaking = utterance.speaking;
+            open.speaking = false;
+            open.complete = utterance.complete;
         }
         self.rearm_end_of_turn();
     }
