@@ -87,6 +87,7 @@ impl Dialogue {
                 self.rearm_end_of_turn();
             }
             Input::Listened { until } => {
+                self.cadence.handle_first_burst(self.now.since(until).min(self.now.since(self.listened)));
                 self.listened = self.listened.max(until.min(self.now));
                 self.decide_if_silent();
             }
