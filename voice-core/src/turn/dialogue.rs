@@ -441,7 +441,9 @@ impl Dialogue {
         if text.is_empty() || self.closing {
             return;
         }
-        if let Some(open) = self.forming.take().and_then(|f| f.open) {
+        // What is being spoken is replaced by what is typed; what was said or typed before and not answered stays.
+        let mut unanswered = self.forming.take();
+        if let Some(open) = unanswered.as_mut().and_then(|f| f.open.take()) {
             self.commands.push_back(Command::AbandonUtterance { utterance: open.id });
         }
         if self.mouth.is_audible() {
@@ -449,7 +451,7 @@ impl Dialogue {
         } else {
             self.drop_unheard_answer();
         }
-        let mut forming = Forming::new(self.last_turn.next(), self.now);
+        let mut forming = unanswered.unwrap_or_else(|| Forming::new(self.last_turn.next(), self.now));
         forming.ledger = Some(Ledger::open(self.now));
         let part = Part { utterance: UtteranceId(0), partial: String::new(), text: Some(text.to_owned()) };
         forming.parts.push(part);
