@@ -569,7 +569,9 @@ impl Dialogue {
             return;
         }
         let room = MAX_REPLY.saturating_sub(answer.text.len());
+        let whole = delta.len();
         let delta = &delta[..delta.floor_char_boundary(room)];
+        let cut = delta.len() < whole;
         if answer.text.is_empty() {
             book(&mut answer.turn, Stage::Llm, now);
         }
@@ -577,6 +579,9 @@ impl Dialogue {
         answer.chunker.push(delta);
         self.timers.set(Timer::ReplyText, now + self.policy.reply_text);
         self.speak_clauses(reply);
+        if cut {
+            self.handle_reply_done(reply);
+        }
     }
 
     fn handle_reply_done(&mut self, reply: ReplyId) {
