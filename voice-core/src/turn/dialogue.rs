@@ -40,6 +40,8 @@ pub struct Dialogue {
     commands: VecDeque<Command>,
     cadence: Cadence,
     listened: SessionTime,
+    /// Up to there the audio belongs to utterances that are over.
+    transcribed: SessionTime,
     forming: Option<Forming>,
     mouth: Mouth,
     last_turn: TurnId,
@@ -63,6 +65,7 @@ impl Dialogue {
             commands: VecDeque::with_capacity(16),
             cadence: Cadence::default(),
             listened: SessionTime::ZERO,
+            transcribed: SessionTime::ZERO,
             forming: None,
             mouth: Mouth::Silent,
             last_turn: TurnId(0),
@@ -285,6 +288,7 @@ impl Dialogue {
                 complete: None,
                 partial: String::new(),
             });
+            let from = from.max(self.transcribed);
             self.commands.push_back(Command::OpenUtterance { utterance: id, from });
         }
     }
@@ -395,6 +399,7 @@ impl Dialogue {
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
         self.timers.stop(Timer::LongTurn);
         self.timers.set(Timer::SttFinal, self.now + self.policy.stt_final);
+        self.transcribed = self.listened;
         self.commands.push_back(Command::FinaliseUtterance { utterance: utterance.id });
     }
 
@@ -407,6 +412,7 @@ impl Dialogue {
         }
         let Some(utterance) = forming.open.take() else { return };
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
+        self.transcribed = self.listened;
         self.commands.push_back(Command::FinaliseUtterance { utterance: utterance.id });
         // Speech that goes on is reported as a new start; until then the piece counts as a pause, so that a caller who
         // fell silent just now is not waited for.
