@@ -604,6 +604,10 @@ impl Dialogue {
         answer.chunker.finish();
         self.timers.stop(Timer::ReplyText);
         self.speak_clauses(reply);
+        // Also where the text holds nothing that can be spoken: the voice's silence ends the turn.
+        if self.mouth.answering(reply).is_some_and(|a| !a.first_audio) {
+            self.timers.set(Timer::Speech, self.now + self.policy.speech);
+        }
         self.commands.push_back(Command::FinishSpeech { reply });
     }
 
