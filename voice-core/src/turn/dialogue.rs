@@ -616,6 +616,9 @@ impl Dialogue {
         let Some(answer) = self.mouth.answering(reply) else { return };
         let mut spoken = false;
         while let Some(clause) = answer.chunker.poll_clause() {
+            if clause.trim().is_empty() {
+                continue;
+            }
             if !answer.speaking {
                 answer.speaking = true;
                 book(&mut answer.turn, Stage::Clause, now);
