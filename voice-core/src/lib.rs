@@ -31,3 +31,5 @@ pub mod infer;
 pub mod local;
 #[cfg(feature = "runtime")]
 pub mod session;
+#[cfg(feature = "sim")]
+pub mod sim;

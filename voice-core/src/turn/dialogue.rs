@@ -41,6 +41,8 @@ pub struct Dialogue {
     cadence: Cadence,
     listened: SessionTime,
     decided_at: SessionTime,
+    /// Up to there the audio belongs to utterances that are over.
+    transcribed: SessionTime,
     forming: Option<Forming>,
     mouth: Mouth,
     last_turn: TurnId,
@@ -54,6 +56,7 @@ pub struct Dialogue {
 impl Dialogue {
     /// A call that starts now, at [`SessionTime::ZERO`], with nobody speaking.
     pub fn new(policy: Policy) -> Self {
+        let policy = Policy { idle: policy.idle.max(SHORTEST_IDLE), ..policy };
         let mut timers = Timers::default();
         timers.set(Timer::Idle, SessionTime::ZERO + policy.idle);
         Self {
@@ -64,6 +67,7 @@ impl Dialogue {
             cadence: Cadence::default(),
             listened: SessionTime::ZERO,
             decided_at: SessionTime::ZERO,
+            transcribed: SessionTime::ZERO,
             forming: None,
             mouth: Mouth::Silent,
             last_turn: TurnId(0),
@@ -75,7 +79,8 @@ impl Dialogue {
         }
     }
 
-    /// Takes one fact that became known at `now`. A `now` before an earlier one counts as the earlier one.
+    /// Takes one fact that became known at `now`. A `now` before an earlier one counts as the earlier one, a
+    /// moment after `now` as `now`.
     pub fn handle_input(&mut self, input: Input, now: SessionTime) {
         self.now = self.now.max(now);
         if self.closed {
@@ -87,12 +92,13 @@ impl Dialogue {
                 self.rearm_end_of_turn();
             }
             Input::Listened { until } => {
-                self.listened = self.listened.max(until);
+                self.cadence.handle_first_burst(self.now.since(until).min(self.now.since(self.listened)));
+                self.listened = self.listened.max(until.min(self.now));
                 self.decide_if_silent();
                 self.rearm_end_of_turn();
             }
-            Input::SpeechStarted { at } => self.handle_speech_started(at),
-            Input::SpeechEnded { last_voiced } => self.handle_speech_ended(last_voiced),
+            Input::SpeechStarted { at } => self.handle_speech_started(at.min(self.now)),
+            Input::SpeechEnded { last_voiced } => self.handle_speech_ended(last_voiced.min(self.now)),
             Input::AudioEnded => self.handle_audio_ended(),
             Input::Partial { utterance, text } => self.handle_partial(utterance, text),
             Input::Final { utterance, text } => self.handle_final(utterance, Some(text)),
@@ -123,14 +129,7 @@ impl Dialogue {
                 }
             }
             Input::AudioLeft { reply } => self.handle_audio_left(reply),
-            Input::SpeechDone { reply } => {
-                let playout = self.now + self.policy.playout;
-                if let Some(answer) = self.mouth.answering(reply) {
-                    answer.speech_done = true;
-                    self.timers.stop(Timer::Speech);
-                    self.timers.set(Timer::Playout, playout);
-                }
-            }
+            Input::SpeechDone { reply } => self.handle_speech_done(reply),
             Input::SpeechFailed { reply } => self.handle_speech_failed(reply),
             Input::Played { reply } => self.handle_played(reply),
             Input::Silenced { reply, heard } => self.handle_silenced(reply, &heard),
@@ -230,8 +229,10 @@ impl Dialogue {
             }
             Timer::Playout => {
                 if let Mouth::Answering(answer) = &mut self.mouth {
-                    answer.turn.failure.get_or_insert(Failure::Tts);
-                    self.cut_answer();
+                    // Where the voice is done, it is the playout that hangs; the caller is told the same.
+                    answer.speech_done = false;
+                    let reply = answer.reply;
+                    self.handle_speech_failed(reply);
                 }
             }
             Timer::Silence => {
@@ -258,10 +259,7 @@ impl Dialogue {
             self.take_back();
         }
         let turn = self.last_turn.next();
-        let forming = self.forming.get_or_insert_with(|| {
-            self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
-            Forming::new(turn, at)
-        });
+        let forming = self.forming.get_or_insert_with(|| Forming::new(turn, at));
         match &mut forming.open {
             Some(utterance) => {
                 utterance.speaking = true;
@@ -288,6 +286,7 @@ impl Dialogue {
     fn open_utterance(&mut self, from: SessionTime, voiced: SessionTime) {
         self.last_utterance = self.last_utterance.next();
         let id = self.last_utterance;
+        self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
         if let Some(forming) = &mut self.forming {
             forming.open = Some(Utterance {
                 id,
@@ -296,6 +295,7 @@ impl Dialogue {
                 complete: None,
                 partial: String::new(),
             });
+            let from = from.max(self.transcribed);
             self.commands.push_back(Command::OpenUtterance { utterance: id, from });
         }
     }
@@ -407,6 +407,7 @@ impl Dialogue {
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
         self.timers.stop(Timer::LongTurn);
         self.timers.set(Timer::SttFinal, self.now + self.policy.stt_final);
+        self.transcribed = self.listened;
         self.commands.push_back(Command::FinaliseUtterance { utterance: utterance.id });
     }
 
@@ -419,12 +420,16 @@ impl Dialogue {
         }
         let Some(utterance) = forming.open.take() else { return };
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
+        self.transcribed = self.listened;
         self.commands.push_back(Command::FinaliseUtterance { utterance: utterance.id });
-        self.open_utterance(self.listened, utterance.last_voiced);
+        // Speech that goes on is reported as a new start; until then the piece counts as a pause, so that a caller who
+        // fell silent just now is not waited for.
+        let last_voiced = if utterance.speaking { self.listened } else { utterance.last_voiced };
+        self.open_utterance(self.listened, last_voiced);
         if let Some(open) = self.forming.as_mut().and_then(|f| f.open.as_mut()) {
-            open.speaking = utterance.speaking;
+            open.speaking = false;
+            open.complete = utterance.complete;
         }
-        self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
         self.rearm_end_of_turn();
     }
 
@@ -450,7 +455,9 @@ impl Dialogue {
         if text.is_empty() || self.closing {
             return;
         }
-        if let Some(open) = self.forming.take().and_then(|f| f.open) {
+        // What is being spoken is replaced by what is typed; what was said or typed before and not answered stays.
+        let mut unanswered = self.forming.take();
+        if let Some(open) = unanswered.as_mut().and_then(|f| f.open.take()) {
             self.commands.push_back(Command::AbandonUtterance { utterance: open.id });
         }
         if self.mouth.is_audible() {
@@ -458,7 +465,7 @@ impl Dialogue {
         } else {
             self.drop_unheard_answer();
         }
-        let mut forming = Forming::new(self.last_turn.next(), self.now);
+        let mut forming = unanswered.unwrap_or_else(|| Forming::new(self.last_turn.next(), self.now));
         forming.ledger = Some(Ledger::open(self.now));
         let part = Part { utterance: UtteranceId(0), partial: String::new(), text: Some(text.to_owned()) };
         forming.parts.push(part);
@@ -476,7 +483,6 @@ impl Dialogue {
         self.stop_answer_timers();
         self.commands.push_back(Command::CancelReply { reply: answer.reply });
         self.last_turn = TurnId(answer.turn.turn.0 - 1);
-        self.timers.set(Timer::LongTurn, self.now + self.policy.long_turn);
         self.forming = Some(Forming { ledger: None, ..answer.turn });
     }
 
@@ -577,7 +583,9 @@ impl Dialogue {
             return;
         }
         let room = MAX_REPLY.saturating_sub(answer.text.len());
+        let whole = delta.len();
         let delta = &delta[..delta.floor_char_boundary(room)];
+        let cut = delta.len() < whole;
         if answer.text.is_empty() {
             book(&mut answer.turn, Stage::Llm, now);
         }
@@ -585,6 +593,9 @@ impl Dialogue {
         answer.chunker.push_delta(delta);
         self.timers.set(Timer::ReplyText, now + self.policy.reply_text);
         self.speak_clauses(reply);
+        if cut {
+            self.handle_reply_done(reply);
+        }
     }
 
     fn handle_reply_done(&mut self, reply: ReplyId) {
@@ -601,6 +612,10 @@ impl Dialogue {
         answer.chunker.finish();
         self.timers.stop(Timer::ReplyText);
         self.speak_clauses(reply);
+        // Also where the text holds nothing that can be spoken: the voice's silence ends the turn.
+        if self.mouth.answering(reply).is_some_and(|a| !a.first_audio) {
+            self.timers.set(Timer::Speech, self.now + self.policy.speech);
+        }
         self.commands.push_back(Command::FinishSpeech { reply });
     }
 
@@ -609,6 +624,9 @@ impl Dialogue {
         let Some(answer) = self.mouth.answering(reply) else { return };
         let mut spoken = false;
         while let Some(clause) = answer.chunker.poll_clause() {
+            if clause.trim().is_empty() {
+                continue;
+            }
             if !answer.speaking {
                 answer.speaking = true;
                 book(&mut answer.turn, Stage::Clause, now);
@@ -647,10 +665,29 @@ impl Dialogue {
             if answer.left_at.is_none() {
                 book(&mut answer.turn, Stage::Pacing, now);
                 answer.left_at = Some(now);
+                // Only a greeting becomes audible over a caller who is speaking already.
+                let speaking = self.forming.as_ref().and_then(|f| f.open.as_ref()).filter(|u| u.speaking);
+                if let Some(utterance) = speaking {
+                    let meant = utterance.last_voiced + self.policy.interrupt;
+                    self.timers.set(Timer::Interrupt, meant.max(now));
+                }
             }
             self.timers.stop(Timer::Speech);
             self.timers.set(Timer::Playout, playout);
         }
+    }
+
+    fn handle_speech_done(&mut self, reply: ReplyId) {
+        let playout = self.now + self.policy.playout;
+        let Some(answer) = self.mouth.answering(reply) else { return };
+        if !answer.first_audio {
+            // A voice without a sound has failed, whatever it says of itself.
+            self.handle_speech_failed(reply);
+            return;
+        }
+        answer.speech_done = true;
+        self.timers.stop(Timer::Speech);
+        self.timers.set(Timer::Playout, playout);
     }
 
     fn handle_speech_failed(&mut self, reply: ReplyId) {
@@ -659,6 +696,7 @@ impl Dialogue {
             return;
         }
         answer.speech_done = true;
+        answer.voice_lost = true;
         answer.turn.failure.get_or_insert(Failure::Tts);
         self.notice(NoticeCode::TtsFailed, "The voice failed; the answer is given as text.");
         // What was queued is cut too: half a sentence followed by nothing is worse than its text.
@@ -695,7 +733,7 @@ impl Dialogue {
         }
         if let Mouth::Cutting(answer) = std::mem::take(&mut self.mouth) {
             self.timers.stop(Timer::Silence);
-            let interrupted = answer.turn.failure != Some(Failure::Tts);
+            let interrupted = !answer.voice_lost;
             self.end_turn(*answer, heard, interrupted);
         }
     }
@@ -709,6 +747,7 @@ impl Dialogue {
     fn end_turn(&mut self, answer: Answer, heard: &str, interrupted: bool) {
         self.stop_answer_timers();
         let ledger = answer.turn.ledger.unwrap_or_else(|| Ledger::open(self.now));
+        let heard = if answer.left_at.is_some() { heard } else { "" };
         let record = TurnRecord {
             turn: answer.turn.turn,
             reply_id: (!answer.text.is_empty()).then_some(answer.reply),
@@ -769,6 +808,8 @@ const CANNOT_ANSWER: &str = "I'm sorry, I can't answer that right now. Please tr
 const MAX_REPLY: usize = 16 * 1024;
 /// Pieces of [`Policy::long_turn`] after which a turn is answered although the caller goes on.
 const MAX_PARTS: usize = 10;
+/// An idle limit under this would fire again and again while something is under way.
+const SHORTEST_IDLE: Duration = Duration::from_secs(1);
 /// The session answers a cancellation at once; this only keeps a broken one from hanging.
 const CUT_DEADLINE: Duration = Duration::from_secs(1);
 

@@ -72,11 +72,13 @@ impl Forming {
 pub(super) struct Cadence {
     last: Option<SessionTime>,
     gap: Duration,
+    several: bool,
 }
 
 impl Cadence {
     pub(super) fn handle_arrival(&mut self, now: SessionTime) {
         if let Some(last) = self.last {
+            self.several = true;
             let gap = now.since(last);
             if gap < LONGEST_SLICE {
                 // The longest recent gap, fading: one late burst does not slow the whole call down.
@@ -84,6 +86,13 @@ impl Cadence {
             }
         }
         self.last = Some(now);
+    }
+
+    /// Of the first burst, audio of that age was judged: bursts are at least that long.
+    pub(super) fn handle_first_burst(&mut self, age: Duration) {
+        if self.last.is_some() && !self.several && age < LONGEST_SLICE {
+            self.gap = self.gap.max(age);
+        }
     }
 
     pub(super) fn last(&self) -> SessionTime {

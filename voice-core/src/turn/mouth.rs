@@ -35,6 +35,8 @@ pub(super) struct Answer {
     pub(super) speech_done: bool,
     pub(super) first_audio: bool,
     pub(super) left_at: Option<SessionTime>,
+    /// The voice or the playout broke off, not the caller.
+    pub(super) voice_lost: bool,
 }
 
 impl Answer {
@@ -51,6 +53,7 @@ impl Answer {
             speech_done: false,
             first_audio: false,
             left_at: None,
+            voice_lost: false,
         }
     }
 }
