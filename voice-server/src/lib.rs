@@ -1,4 +1,18 @@
-//! The server around the voice engine.
+//! The server around the voice engine: a voice socket, REST, a small page, and the `voice` program.
+//!
+//! It knows `voice-core`; `voice-core` does not know it. [`app`] joins the parts; [`cli`] is the program's front.
 
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod http;
 #[cfg(feature = "local")]
 pub mod models;
+pub mod replay;
+pub mod shutdown;
+pub mod telemetry;
+pub mod voice;
+pub mod web;

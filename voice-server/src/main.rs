@@ -1,3 +1,7 @@
 //! The `voice` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    voice_server::cli::main()
+}

@@ -1,0 +1,66 @@
+//! `GET /api/v1/conversations` and `GET /api/v1/conversations/{id}`: what was said, for who may read it.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{List, access};
+use crate::app::App;
+use crate::data::{Conversation, ConversationDetail, Cursor};
+use crate::http::Problem;
+
+/// Conversations on one page where nothing is asked.
+const DEFAULT_LIMIT: u32 = 20;
+/// Conversations on one page at most.
+const MAX_LIMIT: u32 = 100;
+
+/// The query of a list. Texts, so that a malformed one is reported by its name.
+#[derive(Debug, Deserialize)]
+pub struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<String>,
+}
+
+/// The organization's conversations, newest first.
+///
+/// # Errors
+/// The request may not read, a value of the query is malformed, or the database fails.
+pub async fn list(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+    parts: Parts,
+) -> Result<Json<List<Conversation>>, Problem> {
+    access::may_read(&app.config, &parts)?;
+    let Query(query) = query.map_err(|_| Problem::bad_value("query", "the query cannot be read"))?;
+    let limit = match query.limit.as_deref() {
+        None => DEFAULT_LIMIT,
+        Some(text) => text.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n)).ok_or_else(|| {
+            Problem::bad_value("limit", format!("limit must be a whole number from 1 to {MAX_LIMIT}"))
+        })?,
+    };
+    let cursor = match query.cursor.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(Cursor::parse(text).ok_or_else(|| {
+            Problem::bad_value("cursor", "cursor must be the nextCursor of an earlier answer")
+        })?),
+    };
+    let page = app.store.conversations(app.organization, cursor, limit).await?;
+    Ok(Json(List { items: page.items, next_cursor: page.next.map(Cursor::encode) }))
+}
+
+/// One conversation with its transcript and turns.
+///
+/// # Errors
+/// The request may not read, there is no such conversation, or the database fails.
+pub async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Json<ConversationDetail>, Problem> {
+    access::may_read(&app.config, &parts)?;
+    let unknown = || Problem::not_found("there is no such conversation");
+    let id = Uuid::try_parse(&id).map_err(|_| unknown())?;
+    app.store.conversation(app.organization, id).await?.map(Json).ok_or_else(unknown)
+}

@@ -1,0 +1,99 @@
+//! `/health`, `/health/live` and `/health/ready`.
+//!
+//! `/health` tries what is configured, at most once in a few seconds, and spends no provider's credit. `live` says
+//! that the process answers; `ready` that it may be given calls: the database answers and no end has begun.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::State;
+use hyper::StatusCode;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::app::App;
+
+/// How long a result is given again without trying.
+const FRESH: Duration = Duration::from_secs(3);
+/// A component that takes longer does not work.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The health of the server and of each configured component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `healthy` where every component works.
+    pub status: &'static str,
+    /// Whether each component works.
+    pub checks: BTreeMap<&'static str, bool>,
+}
+
+/// The last report and its age. One probe runs at a time; whoever comes meanwhile gets its result.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<Option<(Instant, Report)>>>);
+
+impl Health {
+    /// The health of `app`, at most three seconds old.
+    pub async fn report(&self, app: &App) -> Report {
+        // This lock is what makes others wait for the probe under way; a probe ends within its limit.
+        let mut last = self.0.lock().await;
+        if let Some((at, report)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return report.clone();
+        }
+        let report = probe(app).await;
+        *last = Some((Instant::now(), report.clone()));
+        report
+    }
+}
+
+async fn probe(app: &App) -> Report {
+    let mut checks = BTreeMap::new();
+    let (database, storage) = tokio::join!(database_answers(app), storage_writes(app));
+    checks.insert("database", database);
+    checks.insert("storage", storage);
+    for stage in app.answerer.stages() {
+        checks.insert(stage.stage, stage.ready);
+    }
+    let healthy = checks.values().all(|works| *works);
+    Report { status: if healthy { "healthy" } else { "unhealthy" }, checks }
+}
+
+async fn database_answers(app: &App) -> bool {
+    matches!(tokio::time::timeout(PROBE_LIMIT, app.store.ping()).await, Ok(Ok(())))
+}
+
+/// Writes, reads and removes a small file in the data folder.
+async fn storage_writes(app: &App) -> bool {
+    let path = app.config.data.join(".health");
+    let round = async {
+        tokio::fs::write(&path, b"ok").await?;
+        let read = tokio::fs::read(&path).await?;
+        tokio::fs::remove_file(&path).await?;
+        Ok::<_, std::io::Error>(read == b"ok")
+    };
+    matches!(tokio::time::timeout(PROBE_LIMIT, round).await, Ok(Ok(true)))
+}
+
+/// `GET /health`: 200 where every component works, else 503.
+pub async fn report(State(app): State<App>) -> (StatusCode, Json<Report>) {
+    let report = app.health.report(&app).await;
+    let status = if report.status == "healthy" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report))
+}
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> Json<serde_json::Value> {
+    Json(serde_json::json!({"status": "live"}))
+}
+
+/// `GET /health/ready`: calls may come.
+pub async fn ready(State(app): State<App>) -> (StatusCode, Json<serde_json::Value>) {
+    if !app.shutdown.has_begun() && database_answers(&app).await {
+        (StatusCode::OK, Json(serde_json::json!({"status": "ready"})))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, Json(serde_json::json!({"status": "not ready"})))
+    }
+}

@@ -1,0 +1,156 @@
+//! The server as a whole: what its parts share, which routes there are, how it starts and stops.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::api::{conversations, health};
+use crate::config::Config;
+use crate::data::{DEMO_ORGANIZATION, SqliteStore, Store};
+use crate::error::Failure;
+use crate::http::{Problem, layers, server};
+use crate::shutdown::{self, Shutdown};
+use crate::voice::call::{self, AnyAnswerer};
+use crate::voice::registry::Registry;
+use crate::voice::{Limits, upgrade};
+use crate::web;
+
+/// What every request may need. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Organization of requests without sign-in.
+    pub organization: Uuid,
+    /// Who answers calls.
+    pub answerer: Arc<dyn AnyAnswerer>,
+    /// The calls under way.
+    pub calls: Registry,
+    /// Limits of each call.
+    pub limits: Limits,
+    /// The health of the parts.
+    pub health: health::Health,
+    /// The end of the server.
+    pub shutdown: Shutdown,
+}
+
+/// How long calls may take to end once the server is to stop: each finishes its turn and is stored.
+const CALLS_DRAIN: Duration = Duration::from_secs(15);
+
+impl App {
+    /// Joins the parts.
+    ///
+    /// # Errors
+    /// The default organization does not exist, or the database fails.
+    pub async fn new(
+        config: Config,
+        store: Arc<dyn Store>,
+        answerer: Arc<dyn AnyAnswerer>,
+        shutdown: Shutdown,
+    ) -> Result<Self, Failure> {
+        let organization = config.default_organization.unwrap_or(DEMO_ORGANIZATION);
+        if store.organization(organization).await?.is_none() {
+            return Err(Failure::Organization);
+        }
+        Ok(Self {
+            calls: Registry::new(config.max_calls),
+            config: Arc::new(config),
+            store,
+            organization,
+            answerer,
+            limits: Limits::default(),
+            health: health::Health::default(),
+            shutdown,
+        })
+    }
+
+    /// Every route, with what each request passes.
+    pub fn routes(&self) -> Router {
+        let routes = Router::new()
+            .route("/health", get(health::report))
+            .route("/health/live", get(health::live))
+            .route("/health/ready", get(health::ready))
+            .route("/api/v1/conversations", get(conversations::list))
+            .route("/api/v1/conversations/{id}", get(conversations::one))
+            .route("/voice/{session_id}", get(upgrade::upgrade))
+            .merge(web::routes())
+            .fallback(async || Problem::not_found("there is nothing at this address"))
+            .with_state(self.clone());
+        layers::wrap(routes)
+    }
+
+    /// Serves on `listener` until the end begins, then lets requests and calls finish and closes the database.
+    pub async fn serve(self, listener: TcpListener) {
+        server::serve(listener, self.routes(), self.config.max_connections, self.shutdown.clone()).await;
+        self.calls.drain(CALLS_DRAIN).await;
+        self.store.close().await;
+    }
+
+    /// What the start prints: where to go, who serves what, what is missing.
+    fn greeting(&self, address: SocketAddr) -> String {
+        let mut text = String::new();
+        let shown =
+            if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+        let shown = if shown.contains(':') { format!("[{shown}]") } else { shown };
+        let _ = writeln!(text, "voice {} is serving", env!("CARGO_PKG_VERSION"));
+        let _ = writeln!(text, "  open     http://{shown}:{}/", address.port());
+        let _ = writeln!(text, "  data     {}", self.config.data.display());
+        for stage in self.answerer.stages() {
+            let state = if stage.ready { "" } else { "  not working" };
+            let note = if stage.note.is_empty() { String::new() } else { format!(" ({})", stage.note) };
+            let _ = writeln!(text, "  {:<8} {}{state}{note}", stage.stage, stage.provider);
+        }
+        if self.config.database_url.is_some() {
+            let _ = writeln!(
+                text,
+                "  note     a Postgres address is set, but this version stores in the data folder"
+            );
+        }
+        if !self.config.unused.is_empty() {
+            let _ = writeln!(
+                text,
+                "  note     set, and without effect in this version: {}",
+                self.config.unused.join(", ")
+            );
+        }
+        if self.config.is_unconfigured() {
+            let _ =
+                writeln!(text, "  access   no sign-in: calls and conversations are for this machine only");
+        } else {
+            let _ = writeln!(
+                text,
+                "  access   sign-in is required and comes in a later version: conversations cannot be read"
+            );
+        }
+        text
+    }
+}
+
+/// Starts the server of `config` and serves until SIGTERM or ctrl-c.
+///
+/// # Errors
+/// Something the server needs cannot be had; see [`Failure`].
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let (trigger, shutdown) = shutdown::channel();
+    // The address first: a server that is already running on it is the likeliest trouble.
+    let address = config.bind;
+    let unbound = |error: std::io::Error| Failure::Bind { address, detail: error.to_string() };
+    let listener = TcpListener::bind(address).await.map_err(unbound)?;
+    let address = listener.local_addr().map_err(unbound)?;
+    let store = Arc::new(SqliteStore::open(&config.data).await?);
+    let answerer = call::engine(&config);
+    let app = App::new(config, store, answerer, shutdown).await?;
+    print!("{}", app.greeting(address));
+    let signals = tokio::spawn(shutdown::on_signal(trigger));
+    app.serve(listener).await;
+    signals.abort();
+    Ok(())
+}

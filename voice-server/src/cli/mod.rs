@@ -1,0 +1,181 @@
+//! The command line: `voice` and its commands. Parses, runs, and turns failures into one sentence and a status.
+//!
+//! Status 2 for a wrong call or wrong settings, 1 for a failure, 0 else. Nothing here knows how a command works.
+
+mod doctor;
+#[cfg(feature = "local")]
+mod models;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Flags, table};
+use crate::error::Failure;
+use crate::{app, replay, telemetry};
+
+/// A real-time voice engine for the calls of real estate businesses.
+#[derive(Debug, Parser)]
+#[command(name = "voice", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve calls, the pages and the REST surface (the default)
+    Serve(ServeArgs),
+    /// Run recorded audio through the whole pipeline
+    Replay(ReplayArgs),
+    /// Bring or list the weights of the local models
+    #[cfg(feature = "local")]
+    #[command(subcommand)]
+    Models(models::ModelsCommand),
+    /// Try everything that is configured and say what to mend
+    Doctor(ServeArgs),
+    /// Write the table of settings
+    #[command(hide = true)]
+    ConfigTable,
+}
+
+/// What `voice serve` takes.
+#[derive(Clone, Debug, Default, Args)]
+struct ServeArgs {
+    /// Where to listen [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    bind: Option<String>,
+    /// Settings file in TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the database and the files [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    fn flags(self) -> Flags {
+        Flags { config: self.config, bind: self.bind, data: self.data }
+    }
+}
+
+/// What `voice replay` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ReplayArgs {
+    /// Recordings (WAV, Ogg/Opus, WebM/Opus), or folders of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub inputs: Vec<PathBuf>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Write what is answered to this WAV file
+    #[arg(long, value_name = "FILE.wav")]
+    pub out: Option<PathBuf>,
+    /// Play the recordings as fast as they were spoken instead of as fast as possible
+    #[arg(long)]
+    pub realtime: bool,
+    /// Show where the replay first differs from the journal
+    #[arg(long)]
+    pub diff: bool,
+    /// Change one value of the turn rules, such as endpoint.silence_ms=300
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub set: Vec<(String, String)>,
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it must be KEY=VALUE".into()),
+    }
+}
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    // A wrong call prints to the error stream and ends with 2, help and version with 0: clap's own rule.
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => serve(cli.serve),
+        Some(Command::Serve(args)) => serve(merge(cli.serve, args)),
+        Some(Command::Replay(args)) => return replay::run(args),
+        #[cfg(feature = "local")]
+        Some(Command::Models(command)) => return models::run(command),
+        Some(Command::Doctor(args)) => return doctor::run(&merge(cli.serve, args).flags()),
+        Some(Command::ConfigTable) => {
+            print!("{}", table::document());
+            return ExitCode::SUCCESS;
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+/// Flags may stand before or after the command's name; the later one wins.
+fn merge(before: ServeArgs, after: ServeArgs) -> ServeArgs {
+    ServeArgs {
+        bind: after.bind.or(before.bind),
+        config: after.config.or(before.config),
+        data: after.data.or(before.data),
+    }
+}
+
+fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let config = Config::load(&args.flags())?;
+    telemetry::start(&config.log);
+    runtime()?.block_on(app::run(config))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// One sentence to the error stream, and the status.
+fn fail(failure: &Failure) -> ExitCode {
+    eprintln!("voice: {failure}");
+    ExitCode::from(if failure.is_usage() { 2 } else { 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_the_program_serves() {
+        let cli = Cli::try_parse_from(["voice", "--bind", "127.0.0.1:1"]).expect("parsed");
+        assert!(cli.command.is_none() && cli.serve.bind.as_deref() == Some("127.0.0.1:1"));
+        let cli = Cli::try_parse_from(["voice", "serve", "--data", "d"]).expect("parsed");
+        assert!(matches!(cli.command, Some(Command::Serve(ServeArgs { data: Some(_), .. }))));
+    }
+
+    #[test]
+    fn replay_takes_what_the_contract_lists() {
+        let line = "voice replay a.wav dir --json --out o.wav --realtime --diff --set endpoint.silence_ms=300 --set a=b=c";
+        let cli = Cli::try_parse_from(line.split(' ')).expect("parsed");
+        let Some(Command::Replay(args)) = cli.command else { panic!("another command") };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(args.set, [pair("endpoint.silence_ms", "300"), pair("a", "b=c")]);
+        assert_eq!(args.inputs.len(), 2);
+        assert!(args.json && args.realtime && args.diff && args.out.is_some());
+    }
+
+    #[test]
+    fn a_wrong_call_ends_with_two() {
+        for line in
+            ["voice replay", "voice fly", "voice replay a.wav --set x", "voice models", "voice serve x"]
+        {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

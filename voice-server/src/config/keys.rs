@@ -1,0 +1,416 @@
+//! The one table of settings: name, environment variable, TOML key, default, unit, effect, and who uses it.
+//!
+//! The loader accepts exactly what stands here, and `docs/CONFIG.md` is written from it. A setting that nothing
+//! uses yet says so in its `used` column; it is parsed and checked all the same.
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Environment variable.
+    pub env: &'static str,
+    /// Another variable with the same meaning; `env` wins where both are set.
+    pub alias: Option<&'static str>,
+    /// Place in the TOML file, such as `serving.bind`.
+    pub toml: &'static str,
+    /// What the value must be.
+    pub kind: Kind,
+    /// What holds where it is unset.
+    pub default: &'static str,
+    /// Unit of a number, else empty.
+    pub unit: &'static str,
+    /// What it does, what raising it does, what unset means.
+    pub effect: &'static str,
+    /// Which part uses it.
+    pub used: Used,
+}
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `address:port`.
+    SocketAddress,
+    /// A folder.
+    Folder,
+    /// `true` or `false`.
+    Switch,
+    /// Any text.
+    Text,
+    /// Text that is never shown.
+    Secret,
+    /// An address with one of these schemes. Never shown: it may hold a password.
+    Url(&'static [&'static str]),
+    /// Some of these words in order, separated by commas.
+    Choices(&'static [&'static str]),
+    /// Web origins (`https://example.com`), separated by commas.
+    Origins,
+    /// Addresses or networks (`10.0.0.0/8`), separated by commas.
+    Networks,
+    /// A language tag, such as `en` or `pt-BR`.
+    Language,
+    /// A UUID.
+    Uuid,
+    /// A whole number in this range.
+    Count(u64, u64),
+    /// A folder or a web address.
+    FolderOrUrl,
+    /// A filter of the `tracing` kind.
+    LogFilter,
+}
+
+impl Kind {
+    /// The kind in words, for the table and for errors.
+    pub fn describe(self) -> String {
+        match self {
+            Self::SocketAddress => "address:port".into(),
+            Self::Folder => "folder".into(),
+            Self::Switch => "true or false".into(),
+            Self::Text => "text".into(),
+            Self::Secret => "secret text".into(),
+            Self::Url(schemes) => format!("{} address", schemes.join(" or ")),
+            Self::Choices(words) => format!("ordered list of {}", words.join(", ")),
+            Self::Origins => "list of web origins".into(),
+            Self::Networks => "list of addresses or networks".into(),
+            Self::Language => "language tag".into(),
+            Self::Uuid => "UUID".into(),
+            Self::Count(least, most) => format!("whole number from {least} to {most}"),
+            Self::FolderOrUrl => "folder or http address".into(),
+            Self::LogFilter => "log filter".into(),
+        }
+    }
+}
+
+/// Which part of the program uses a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    /// This part, today.
+    By(&'static str),
+    /// Checked at the start, without effect yet; this part will use it.
+    Later(&'static str),
+}
+
+const HTTP: Kind = Kind::Url(&["http", "https"]);
+
+const fn key(
+    env: &'static str,
+    toml: &'static str,
+    kind: Kind,
+    default: &'static str,
+    used: Used,
+    effect: &'static str,
+) -> Key {
+    Key { env, alias: None, toml, kind, default, unit: "", effect, used }
+}
+
+impl Key {
+    const fn or(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
+        self
+    }
+
+    const fn in_unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+}
+
+use Used::{By, Later};
+
+/// Every setting, in the order of the documentation.
+pub const KEYS: &[Key] = &[
+    // Serving.
+    key(
+        "VOICE_BIND",
+        "serving.bind",
+        Kind::SocketAddress,
+        "127.0.0.1:8000",
+        By("http"),
+        "Where the server listens. Anything but a loopback address switches off what needs no sign-in: reading \
+         conversations and, unless `VOICE_ANONYMOUS` is true, calls.",
+    ),
+    key(
+        "VOICE_DATA",
+        "serving.data",
+        Kind::Folder,
+        "./data",
+        By("data"),
+        "Folder of the embedded database and the stored files. Made with mode 0700. One server at a time uses it.",
+    ),
+    key(
+        "VOICE_AUTH_SECRET",
+        "serving.auth_secret",
+        Kind::Secret,
+        "unset",
+        By("http"),
+        "Signs access tokens. Setting it ends the unconfigured state, so that nothing is answered without sign-in. \
+         In this version sign-in itself is still to come.",
+    ),
+    key(
+        "VOICE_ANONYMOUS",
+        "serving.anonymous",
+        Kind::Switch,
+        "as unconfigured",
+        By("voice"),
+        "Whether callers need no sign-in. Unset: only while unconfigured, and only from this machine. `true`: from \
+         anywhere, with an allowed or no `Origin`. `false`: never.",
+    ),
+    key(
+        "VOICE_DEFAULT_ORGANIZATION",
+        "serving.default_organization",
+        Kind::Uuid,
+        "the demo organization",
+        By("voice"),
+        "Organization of calls that nobody made a conversation for.",
+    ),
+    key(
+        "VOICE_ALLOWED_ORIGINS",
+        "serving.allowed_origins",
+        Kind::Origins,
+        "none",
+        By("voice"),
+        "Web origins whose pages may open sockets besides this machine's own, where `VOICE_ANONYMOUS` is true.",
+    ),
+    key(
+        "VOICE_TRUSTED_PROXIES",
+        "serving.trusted_proxies",
+        Kind::Networks,
+        "none",
+        Later("sign-in"),
+        "Proxies whose `Forwarded` headers are believed.",
+    ),
+    key(
+        "VOICE_LANGUAGE",
+        "serving.language",
+        Kind::Language,
+        "en",
+        By("engine"),
+        "Language of the calls. The local models speak English only.",
+    ),
+    key(
+        "VOICE_MAX_CALLS",
+        "serving.max_calls",
+        Kind::Count(1, 100_000),
+        "300",
+        By("voice"),
+        "Calls at the same time; one more is closed with 1013. Raising it raises memory and processor use.",
+    )
+    .in_unit("calls"),
+    key(
+        "VOICE_MAX_CONNECTIONS",
+        "serving.max_connections",
+        Kind::Count(8, 1_000_000),
+        "1024",
+        By("http"),
+        "HTTP connections at the same time, calls not counted; one more waits to be accepted.",
+    )
+    .in_unit("connections"),
+    key(
+        "VOICE_LOG",
+        "serving.log",
+        Kind::LogFilter,
+        "info",
+        By("telemetry"),
+        "Which log lines are written, such as `info` or `voice_server=debug`.",
+    ),
+    key(
+        "VOICE_LIVE",
+        "serving.live",
+        Kind::Text,
+        "unset",
+        By("tests"),
+        "`1` lets tests call live services. The server itself ignores it.",
+    ),
+    // Data.
+    key(
+        "SUPABASE_CONNECTION_STRING",
+        "data.database_url",
+        Kind::Url(&["postgres", "postgresql"]),
+        "the embedded SQLite",
+        Later("data (Postgres)"),
+        "Postgres that holds the data. Setting it ends the unconfigured state. In this version the data stays in \
+         the embedded SQLite, and the start says so.",
+    )
+    .or("DATABASE_URL"),
+    key(
+        "SUPABASE_URL",
+        "data.supabase_url",
+        HTTP,
+        "unset",
+        Later("sign-in"),
+        "Address of the Supabase project whose users may sign in.",
+    ),
+    key(
+        "SUPABASE_JWT_SECRET",
+        "data.supabase_jwt_secret",
+        Kind::Secret,
+        "unset",
+        Later("sign-in"),
+        "Secret that checks Supabase's access tokens.",
+    ),
+    key(
+        "REDIS_URL",
+        "data.redis_url",
+        Kind::Url(&["redis", "rediss"]),
+        "in process",
+        Later("cache"),
+        "Redis for the cache and for events between servers.",
+    ),
+    key("S3_ENDPOINT", "s3.endpoint", HTTP, "local disk", Later("storage"), "Address of the object storage."),
+    key("S3_BUCKET", "s3.bucket", Kind::Text, "unset", Later("storage"), "Bucket of the stored files."),
+    key("S3_REGION", "s3.region", Kind::Text, "unset", Later("storage"), "Region of the bucket."),
+    key("S3_ACCESS_KEY_ID", "s3.access_key_id", Kind::Secret, "unset", Later("storage"), "Key's name."),
+    key("S3_SECRET_ACCESS_KEY", "s3.secret_access_key", Kind::Secret, "unset", Later("storage"), "Key."),
+    // Providers.
+    key(
+        "VOICE_STT",
+        "providers.stt",
+        Kind::Choices(&["elevenlabs", "deepgram", "openai", "local"]),
+        "those with a key, then local",
+        By("engine"),
+        "Recognisers in order; the later ones are fallbacks. In this version only `local` exists.",
+    ),
+    key(
+        "VOICE_LLM",
+        "providers.llm",
+        Kind::Choices(&["openai", "concierge"]),
+        "those with a key, then concierge",
+        By("engine"),
+        "Answerers in order; the later ones are fallbacks. In this version only `concierge` exists.",
+    ),
+    key(
+        "VOICE_TTS",
+        "providers.tts",
+        Kind::Choices(&["elevenlabs", "local"]),
+        "those with a key, then local",
+        By("engine"),
+        "Voices in order; the later ones are fallbacks. In this version only `local` exists.",
+    ),
+    key(
+        "ELEVENLABS_API_KEY",
+        "elevenlabs.api_key",
+        Kind::Secret,
+        "unset",
+        Later("providers"),
+        "Key for speech and recognition by ElevenLabs.",
+    ),
+    key(
+        "ELEVENLABS_BASE_URL",
+        "elevenlabs.base_url",
+        HTTP,
+        "the service's own",
+        Later("providers"),
+        "Another address for it, such as a stand-in.",
+    ),
+    key("ELEVENLABS_VOICE", "elevenlabs.voice", Kind::Text, "Sarah", Later("providers"), "Name or id of the voice."),
+    key(
+        "ELEVENLABS_MODEL",
+        "elevenlabs.model",
+        Kind::Text,
+        "eleven_turbo_v2",
+        Later("providers"),
+        "Speech model.",
+    ),
+    key(
+        "OPENAI_API_KEY",
+        "openai.api_key",
+        Kind::Secret,
+        "unset",
+        Later("providers"),
+        "Key for an OpenAI-compatible service.",
+    ),
+    key(
+        "OPENAI_BASE_URL",
+        "openai.base_url",
+        HTTP,
+        "the service's own",
+        Later("providers"),
+        "Another address for it: Ollama, vLLM, a llama.cpp server.",
+    ),
+    key("OPENAI_MODEL", "openai.model", Kind::Text, "unset", Later("providers"), "Language model."),
+    key("DEEPGRAM_API_KEY", "deepgram.api_key", Kind::Secret, "unset", Later("providers"), "Key for Deepgram."),
+    key(
+        "DEEPGRAM_BASE_URL",
+        "deepgram.base_url",
+        HTTP,
+        "the service's own",
+        Later("providers"),
+        "Another address for it.",
+    ),
+    key(
+        "VOICE_MODELS_URL",
+        "models.url",
+        Kind::FolderOrUrl,
+        "unset",
+        By("models"),
+        "A mirror of the local weights, asked before `pip`: files named by SHA-256.",
+    ),
+    // Field.
+    key("MLS_API_KEY", "mls.api_key", Kind::Secret, "unset", Later("mls"), "Key for the listings service."),
+    key("MLS_BASE_URL", "mls.base_url", HTTP, "unset", Later("mls"), "Address of its RESO Web API."),
+    key("GOOGLE_CLIENT_ID", "google.client_id", Kind::Text, "unset", Later("calendar"), "OAuth client."),
+    key("GOOGLE_CLIENT_SECRET", "google.client_secret", Kind::Secret, "unset", Later("calendar"), "Its secret."),
+    key("GOOGLE_BASE_URL", "google.base_url", HTTP, "the service's own", Later("calendar"), "Another address."),
+    key("CALDAV_URL", "caldav.url", HTTP, "unset", Later("calendar"), "Calendar, with its user and password."),
+    key(
+        "SMTP_URL",
+        "smtp.url",
+        Kind::Url(&["smtp", "smtps"]),
+        "unset",
+        Later("notify"),
+        "Mail server, with its user and password.",
+    ),
+    key("TWILIO_ACCOUNT_SID", "twilio.account_sid", Kind::Text, "unset", Later("notify"), "Twilio account."),
+    key("TWILIO_AUTH_TOKEN", "twilio.auth_token", Kind::Secret, "unset", Later("notify"), "Its token."),
+    key("TWILIO_FROM", "twilio.from", Kind::Text, "unset", Later("notify"), "Number that messages come from."),
+    key("TWILIO_BASE_URL", "twilio.base_url", HTTP, "the service's own", Later("notify"), "Another address."),
+    key(
+        "PAGERDUTY_ROUTING_KEY",
+        "pagerduty.routing_key",
+        Kind::Secret,
+        "unset",
+        Later("notify"),
+        "Where critical faults are reported.",
+    ),
+    key("PAGERDUTY_BASE_URL", "pagerduty.base_url", HTTP, "the service's own", Later("notify"), "Another address."),
+    key(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "otel.endpoint",
+        HTTP,
+        "unset",
+        Later("telemetry"),
+        "Collector of traces.",
+    ),
+];
+
+/// The setting of this environment variable, by its name or its alias.
+pub fn by_env(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.env == name || key.alias == Some(name))
+}
+
+/// The setting at this place of the TOML file.
+pub fn by_toml(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.toml == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut seen = BTreeSet::new();
+        for key in KEYS {
+            for name in [Some(key.env), key.alias, Some(key.toml)].into_iter().flatten() {
+                assert!(seen.insert(name), "{name} stands twice");
+            }
+        }
+    }
+
+    #[test]
+    fn every_toml_key_has_one_section() {
+        for key in KEYS {
+            assert_eq!(key.toml.split('.').count(), 2, "{}", key.toml);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Settings: what the operator says, checked once at the start.
+//!
+//! [`Config::load`] reads the TOML file, `.env`, the environment and the flags, refuses what the table of
+//! [`keys`] does not know, and gives typed values; nothing after it reads the environment. Every value is checked,
+//! also those that a later version will use. Secrets are [`Secret`], which nothing can print by accident.
+
+pub mod keys;
+mod parse;
+mod secret;
+mod sources;
+pub mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use keys::{Key, Kind};
+pub use secret::Secret;
+use sources::Given;
+
+/// The checked settings of one server. Defaults are those of an unconfigured start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the server listens. Default: 127.0.0.1:8000.
+    pub bind: SocketAddr,
+    /// Folder of the database and the files. Default: `./data`.
+    pub data: PathBuf,
+    /// Signs access tokens. Unset: sign-in is not configured.
+    pub auth_secret: Option<Secret>,
+    /// Whether callers need no sign-in. Unset: only while unconfigured, from this machine.
+    pub anonymous: Option<bool>,
+    /// Organization of calls without a conversation. Unset: the demo organization.
+    pub default_organization: Option<Uuid>,
+    /// Web origins, in lower case, whose pages may open sockets.
+    pub allowed_origins: Vec<String>,
+    /// Networks whose `Forwarded` headers are believed. Not used yet.
+    pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// BCP 47 language of the calls. Default: `en`.
+    pub language: String,
+    /// Calls at the same time. Default: 300.
+    pub max_calls: usize,
+    /// HTTP connections at the same time. Default: 1,024.
+    pub max_connections: usize,
+    /// Filter of the log lines. Default: `info`.
+    pub log: String,
+    /// Postgres that holds the data. Unset: the embedded SQLite. Not used yet.
+    pub database_url: Option<Secret>,
+    /// Recognisers in order. Unset: those with a key, then the local one.
+    pub stt: Option<Vec<&'static str>>,
+    /// Answerers in order. Unset: those with a key, then the concierge.
+    pub llm: Option<Vec<&'static str>>,
+    /// Voices in order. Unset: those with a key, then the local one.
+    pub tts: Option<Vec<&'static str>>,
+    /// Mirror of the local weights. Unset: none.
+    pub models_url: Option<String>,
+    /// Settings that were given and that this version does not use, by their names.
+    pub unused: Vec<&'static str>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_000)),
+            data: PathBuf::from("./data"),
+            auth_secret: None,
+            anonymous: None,
+            default_organization: None,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            language: "en".into(),
+            max_calls: 300,
+            max_connections: 1_024,
+            log: "info".into(),
+            database_url: None,
+            stt: None,
+            llm: None,
+            tts: None,
+            models_url: None,
+            unused: Vec::new(),
+        }
+    }
+}
+
+/// What the command line says about settings; it wins over file and environment.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`: the TOML file.
+    pub config: Option<PathBuf>,
+    /// `--bind`.
+    pub bind: Option<String>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+}
+
+/// Why the settings cannot be used. Each text names the setting and never shows a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A file cannot be read. Mend its path or its rights.
+    #[error("the settings file {} cannot be read: {detail}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The file is no TOML.
+    #[error("the settings file {} is not valid TOML: {detail}", file.display())]
+    Toml {
+        /// The file.
+        file: PathBuf,
+        /// Where and why.
+        detail: String,
+    },
+    /// A TOML key that does not exist.
+    #[error("unknown setting `{name}` in {}{}; docs/CONFIG.md lists all settings", file.display(), hint(near))]
+    UnknownKey {
+        /// The key as it stands in the file.
+        name: String,
+        /// The file.
+        file: PathBuf,
+        /// The known key that is almost the same.
+        near: Option<String>,
+    },
+    /// A `VOICE_*` variable that does not exist.
+    #[error("unknown variable {name}{}; unset it, or see docs/CONFIG.md for all settings", hint(near))]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// The known variable that is almost the same.
+        near: Option<String>,
+    },
+    /// A value that is not what the setting wants.
+    #[error("the value of {name} is malformed: it must be {expected}")]
+    Malformed {
+        /// The name under which the value was given.
+        name: String,
+        /// What it must be.
+        expected: String,
+    },
+}
+
+fn hint(near: &Option<String>) -> String {
+    near.as_ref().map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+}
+
+impl Config {
+    /// Reads the settings of this process: the file that `flags` names, `.env` in the working directory, the
+    /// environment, the flags.
+    ///
+    /// # Errors
+    /// See [`ConfigError`]; the first trouble is reported.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        // Variables that are no Unicode cannot be ours: every name and value of the table is text.
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::from_sources(flags, sources::read_dotenv(Path::new(".env"))?, environment)
+    }
+
+    /// The same from given pairs instead of this process's environment.
+    ///
+    /// # Errors
+    /// See [`ConfigError`]; the first trouble is reported.
+    pub fn from_sources(
+        flags: &Flags,
+        dotenv: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut given = Given::default();
+        if let Some(file) = &flags.config {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| ConfigError::Unreadable { file: file.clone(), detail: error.to_string() })?;
+            given.add_toml(&text, file)?;
+        }
+        given.add_environment(dotenv)?;
+        given.add_environment(environment)?;
+        for (env, flag, text) in [
+            ("VOICE_BIND", "--bind", flags.bind.clone()),
+            ("VOICE_DATA", "--data", flags.data.as_ref().map(|data| data.display().to_string())),
+        ] {
+            if let (Some(key), Some(text)) = (keys::by_env(env), text) {
+                given.set(key, flag, text);
+            }
+        }
+        Self::from_given(&given)
+    }
+
+    /// True while neither a database nor an auth secret is given: only then does anything work without sign-in.
+    pub fn is_unconfigured(&self) -> bool {
+        self.database_url.is_none() && self.auth_secret.is_none()
+    }
+
+    fn from_given(given: &Given) -> Result<Self, ConfigError> {
+        for key in keys::KEYS {
+            if let Some(raw) = given.of(key)
+                && !is_sound(key.kind, &raw.text)
+            {
+                return Err(ConfigError::Malformed { name: raw.name.clone(), expected: key.kind.describe() });
+            }
+        }
+        // From here on every text is known to be sound, so `None` means that the setting is unset.
+        let text = |env: &str| keys::by_env(env).and_then(|key| given.of(key)).map(|raw| raw.text.as_str());
+        let choice = |env: &str| match keys::by_env(env).map(|key| key.kind) {
+            Some(Kind::Choices(words)) => text(env).and_then(|value| parse::choices(value, words)),
+            _ => None,
+        };
+        let size = |env: &str, otherwise: usize| text(env).and_then(|n| n.parse().ok()).unwrap_or(otherwise);
+        let plain = Self::default();
+        Ok(Self {
+            bind: text("VOICE_BIND").and_then(parse::socket_address).unwrap_or(plain.bind),
+            data: text("VOICE_DATA").map(PathBuf::from).unwrap_or(plain.data),
+            auth_secret: text("VOICE_AUTH_SECRET").map(Secret::new),
+            anonymous: text("VOICE_ANONYMOUS").and_then(parse::switch),
+            default_organization: text("VOICE_DEFAULT_ORGANIZATION").and_then(|id| id.parse().ok()),
+            allowed_origins: text("VOICE_ALLOWED_ORIGINS")
+                .map(|value| parse::list(value).filter_map(parse::origin).collect())
+                .unwrap_or_default(),
+            trusted_proxies: text("VOICE_TRUSTED_PROXIES")
+                .map(|value| parse::list(value).filter_map(parse::network).collect())
+                .unwrap_or_default(),
+            language: text("VOICE_LANGUAGE").and_then(parse::language).unwrap_or(plain.language),
+            max_calls: size("VOICE_MAX_CALLS", plain.max_calls),
+            max_connections: size("VOICE_MAX_CONNECTIONS", plain.max_connections),
+            log: text("VOICE_LOG").map(str::to_owned).unwrap_or(plain.log),
+            database_url: text("SUPABASE_CONNECTION_STRING").map(Secret::new),
+            stt: choice("VOICE_STT"),
+            llm: choice("VOICE_LLM"),
+            tts: choice("VOICE_TTS"),
+            models_url: text("VOICE_MODELS_URL").map(str::to_owned),
+            unused: keys::KEYS
+                .iter()
+                .filter(|key| matches!(key.used, keys::Used::Later(_)) && given.of(key).is_some())
+                .map(|key: &Key| key.env)
+                .collect(),
+        })
+    }
+}
+
+fn is_sound(kind: Kind, text: &str) -> bool {
+    match kind {
+        Kind::SocketAddress => parse::socket_address(text).is_some(),
+        Kind::Folder | Kind::Text | Kind::Secret => !text.contains('\0'),
+        Kind::Switch => parse::switch(text).is_some(),
+        Kind::Url(schemes) => parse::url(text, schemes).is_some(),
+        Kind::Choices(words) => parse::choices(text, words).is_some(),
+        Kind::Origins => parse::list(text).all(|item| parse::origin(item).is_some()),
+        Kind::Networks => parse::list(text).all(|item| parse::network(item).is_some()),
+        Kind::Language => parse::language(text).is_some(),
+        Kind::Uuid => text.parse::<Uuid>().is_ok(),
+        Kind::Count(least, most) => parse::count(text, least, most).is_some(),
+        Kind::FolderOrUrl => !text.contains("://") || parse::url(text, &["http", "https", "file"]).is_some(),
+        Kind::LogFilter => text.parse::<tracing_subscriber::EnvFilter>().is_ok(),
+    }
+}

@@ -1,0 +1,51 @@
+//! What stops the program: one plain sentence each, with what to do next.
+
+use std::net::SocketAddr;
+
+use crate::config::ConfigError;
+use crate::data::DataError;
+
+/// Why a command ended without doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be opened.
+    #[error("{}", sentence(.0))]
+    Data(#[from] DataError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {detail}; choose another address with --bind or VOICE_BIND")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        detail: String,
+    },
+    /// The default organization does not exist.
+    #[error("VOICE_DEFAULT_ORGANIZATION names an organization that does not exist; correct or unset it")]
+    Organization,
+    /// The operating system refused something every program needs.
+    #[error("the system refused to start the program: {0}; free some memory or threads and try again")]
+    System(#[from] std::io::Error),
+}
+
+impl Failure {
+    /// True where the fault is in how the command was called: exit status 2 instead of 1.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Organization)
+    }
+}
+
+fn sentence(error: &DataError) -> String {
+    match error {
+        DataError::Folder(sentence) => sentence.clone(),
+        DataError::Migration(cause) => format!(
+            "the tables of the database cannot be brought up to date: {cause}; use the version that wrote them, or \
+             another folder with --data"
+        ),
+        DataError::Unavailable(cause) => format!("the database does not answer: {cause}; try again"),
+        other => format!("the database failed: {other}; `voice doctor` says more"),
+    }
+}

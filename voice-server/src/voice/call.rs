@@ -1,0 +1,327 @@
+//! THE SEAM between the server and the engine: what the socket asks of a call, and nothing else of the core.
+//!
+//! The shapes are those of `voice_core::session`; the lead replaces [`engine`] (and, where wished, these types by
+//! re-exports) at the merge. Input and output are two values, because a call pushes audio and awaits output at the
+//! same time. Tests implement [`Answerer`] with a script.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use super::actor::{self, Socket};
+use crate::config::Config;
+
+/// What a call asks for when it opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallOptions {
+    /// The conversation's id.
+    pub id: Uuid,
+    /// What the caller's audio is declared to be. Unset: recognised from its bytes.
+    pub input: Option<DeclaredInput>,
+    /// What the caller wants to hear.
+    pub output: OutputFormat,
+    /// Which profile the socket speaks.
+    pub profile: Profile,
+    /// Whether to greet the caller.
+    pub greeting: bool,
+}
+
+/// Audio whose form the caller declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeclaredInput {
+    /// Signed 16-bit little-endian samples.
+    Pcm16 {
+        /// Samples a second of one channel.
+        rate: u32,
+        /// One or two.
+        channels: u8,
+    },
+    /// G.711 mu-law.
+    Ulaw {
+        /// Samples a second of one channel.
+        rate: u32,
+        /// One or two.
+        channels: u8,
+    },
+    /// G.711 A-law.
+    Alaw {
+        /// Samples a second of one channel.
+        rate: u32,
+        /// One or two.
+        channels: u8,
+    },
+    /// One Opus packet a message.
+    Opus,
+}
+
+/// Audio to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Each message a whole WAV file.
+    Wav,
+    /// Each message a whole Ogg/Opus file.
+    Ogg,
+    /// 20 ms frames of signed 16-bit little-endian samples, paced.
+    Pcm16 {
+        /// Samples a second.
+        rate: u32,
+    },
+    /// 20 ms frames of G.711 mu-law, paced.
+    Ulaw {
+        /// Samples a second.
+        rate: u32,
+    },
+}
+
+/// What the socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Binary both ways and no text.
+    Basic,
+    /// `voice.v1`.
+    Full,
+}
+
+/// An order from the caller's program.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Control {
+    /// How far a reply has been played.
+    Position {
+        /// Which reply.
+        reply: u32,
+        /// Milliseconds of it that were heard.
+        played_ms: u64,
+    },
+    /// Stop talking.
+    Interrupt,
+    /// The microphone was switched off or on.
+    Mute(bool),
+    /// Typed instead of spoken.
+    Text(String),
+    /// End the call after what is under way.
+    End,
+}
+
+/// What a call gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// A message of audio.
+    Audio {
+        /// Of which reply.
+        reply: u32,
+        /// In the format that was asked for.
+        payload: Bytes,
+    },
+    /// Something that happened.
+    Event(Event),
+}
+
+/// Something that happened in a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The caller's words so far, or all of a turn's.
+    Transcript {
+        /// Of which turn.
+        turn: u32,
+        /// The words.
+        text: String,
+        /// Whether they stay.
+        is_final: bool,
+    },
+    /// Words of the answer, all so far.
+    Reply {
+        /// Of which turn.
+        turn: u32,
+        /// The words.
+        text: String,
+    },
+    /// The caller began to speak.
+    SpeechStarted,
+    /// The caller stopped.
+    SpeechEnded,
+    /// Audio of this reply that was sent and not yet played is void.
+    Clear {
+        /// Which reply.
+        reply: u32,
+    },
+    /// A turn is over and is to be stored.
+    TurnEnded(TurnRecord),
+    /// Something the caller should know.
+    Notice {
+        /// For programs.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// Something went wrong and the call goes on.
+    Error {
+        /// For programs.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// The call is over; nothing follows.
+    Closed {
+        /// Close code of the socket.
+        code: u16,
+        /// For people.
+        reason: String,
+    },
+}
+
+/// A finished turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TurnRecord {
+    /// Its number. The first is 1.
+    pub turn: u32,
+    /// The caller's words.
+    pub said: String,
+    /// The answer.
+    pub reply: String,
+    /// The part of the answer that was heard.
+    pub heard: String,
+    /// From the call's start to the turn's, in milliseconds.
+    pub started_ms: u64,
+    /// From the call's start to the last voiced sample, where the ledger begins, in milliseconds.
+    pub zero_ms: u64,
+    /// Microseconds by stage, in order; they sum to the total.
+    pub ledger: Vec<(&'static str, u64)>,
+    /// Whether the caller cut the answer short.
+    pub interrupted: bool,
+}
+
+/// Why a call was not opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No room; the caller may try again later.
+    #[error("{0}")]
+    Busy(String),
+    /// It cannot work.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// The call has ended and takes no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the call has ended")]
+pub struct Ended;
+
+/// The way in of one call.
+pub trait CallInput: Send + Sync + 'static {
+    /// Takes the caller's bytes. Waits while the call has enough; dropping the future then loses these bytes.
+    fn push(&self, bytes: Bytes) -> impl Future<Output = Result<(), Ended>> + Send;
+
+    /// Takes an order. Never waits behind audio.
+    fn control(&self, control: Control) -> impl Future<Output = ()> + Send;
+
+    /// The caller has gone: finish the turn under way; the outputs end within 2 s.
+    fn close(&self);
+}
+
+/// The way out of one call.
+pub trait CallOutput: Send + 'static {
+    /// The next output, in order; `None` after the last. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Output>> + Send;
+}
+
+/// How ready a stage is, for the start-up page, `/health` and `voice doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageStatus {
+    /// `stt`, `llm` or `tts`.
+    pub stage: &'static str,
+    /// The provider that serves it, such as `moonshine`.
+    pub provider: String,
+    /// Whether it works.
+    pub ready: bool,
+    /// What is missing and what works without; empty where all is well.
+    pub note: String,
+}
+
+/// Whoever answers calls: the engine, or a script in tests.
+pub trait Answerer: Send + Sync + 'static {
+    /// Way in of a call.
+    type Input: CallInput;
+    /// Way out of a call.
+    type Output: CallOutput;
+
+    /// Opens a call. Returns at once.
+    ///
+    /// # Errors
+    /// There is no room, or it cannot work.
+    fn open(&self, options: CallOptions) -> Result<(Self::Input, Self::Output), Refused>;
+
+    /// The stages and who serves them.
+    fn stages(&self) -> Vec<StageStatus>;
+}
+
+/// An answerer of any type. Erased once a call, so that nothing is boxed for each frame.
+pub trait AnyAnswerer: Send + Sync {
+    /// Carries one call from its open socket to its stored end.
+    fn carry(self: Arc<Self>, socket: Socket) -> BoxFuture<'static, ()>;
+
+    /// See [`Answerer::stages`].
+    fn stages(&self) -> Vec<StageStatus>;
+}
+
+impl<A: Answerer> AnyAnswerer for A {
+    fn carry(self: Arc<Self>, socket: Socket) -> BoxFuture<'static, ()> {
+        Box::pin(actor::run(self, socket))
+    }
+
+    fn stages(&self) -> Vec<StageStatus> {
+        Answerer::stages(self)
+    }
+}
+
+/// The answerer that the settings ask for.
+///
+/// FOR THE LEAD TO REPLACE: until `voice_core::session::Engine` is merged, a server without an engine.
+pub fn engine(_config: &Config) -> Arc<dyn AnyAnswerer> {
+    Arc::new(NoEngine)
+}
+
+struct NoEngine;
+
+/// Never made: [`NoEngine`] refuses every call.
+enum Never {}
+
+impl Answerer for NoEngine {
+    type Input = Never;
+    type Output = Never;
+
+    fn open(&self, _options: CallOptions) -> Result<(Never, Never), Refused> {
+        Err(Refused::Fault("this build has no engine".into()))
+    }
+
+    fn stages(&self) -> Vec<StageStatus> {
+        ["stt", "llm", "tts"]
+            .map(|stage| StageStatus {
+                stage,
+                provider: "none".into(),
+                ready: false,
+                note: "this build has no engine; pages and stored conversations work".into(),
+            })
+            .to_vec()
+    }
+}
+
+impl CallInput for Never {
+    async fn push(&self, _bytes: Bytes) -> Result<(), Ended> {
+        match *self {}
+    }
+    async fn control(&self, _control: Control) {
+        match *self {}
+    }
+    fn close(&self) {
+        match *self {}
+    }
+}
+
+impl CallOutput for Never {
+    async fn next(&mut self) -> Option<Output> {
+        match *self {}
+    }
+}

@@ -1,0 +1,48 @@
+//! The voice socket: `GET /voice/{session_id}`, as `docs/PROTOCOL.md` describes it.
+//!
+//! [`upgrade`] decides whether a request becomes a call; [`actor`] carries it, one task a call, between the frames of
+//! the socket and the session of the engine behind [`call`]. Turns are stored by the call itself, in order, before
+//! the close is echoed.
+
+pub mod actor;
+pub mod call;
+mod frames;
+mod inbound;
+mod messages;
+mod outbox;
+mod query;
+mod recorder;
+pub mod registry;
+pub mod upgrade;
+
+use std::time::Duration;
+
+/// Limits of one call. The defaults are those of the protocol's document.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one message from the client. Default: 64 MiB, an hour of recorded Opus or half an hour of WAV.
+    pub message: usize,
+    /// A call without bytes and without speech ends after this. Default: 5 min.
+    pub idle: Duration,
+    /// A ping is sent this often. Default: 20 s.
+    pub ping: Duration,
+    /// A client of which nothing at all comes, not even a pong, is gone after this. Default: 60 s.
+    pub dead: Duration,
+    /// A call ends after this. Default: 4 h.
+    pub whole: Duration,
+    /// A frame that the client does not take within this ends the call. Default: 10 s.
+    pub write: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: 64 << 20,
+            idle: Duration::from_secs(300),
+            ping: Duration::from_secs(20),
+            dead: Duration::from_secs(60),
+            whole: Duration::from_secs(4 * 3_600),
+            write: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! From a request to a call: who may, which conversation, in what form. Refusals are HTTP problems.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use fastwebsockets::upgrade as handshake;
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use uuid::Uuid;
+
+use super::actor::Socket;
+use super::call::Profile;
+use super::query;
+use super::registry::Seat;
+use crate::api::access;
+use crate::app::App;
+use crate::data::{DataError, NewConversation, Timestamp};
+use crate::http::Problem;
+
+/// The subprotocol with events.
+const SUBPROTOCOL: &str = "voice.v1";
+
+/// `GET /voice/{session_id}`: starts a call.
+///
+/// # Errors
+/// 426 without an upgrade, 401 or 403 where the caller may not, 404 for an id that is malformed or in use, 422 for a
+/// bad query, 503 where the server stops or cannot store.
+pub async fn upgrade(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    if !handshake::is_upgrade_request(&request) {
+        return Ok(not_a_socket(
+            UPGRADE,
+            "websocket",
+            "this address is a WebSocket: open it with ws:// or wss://",
+        ));
+    }
+    let (parts, body) = request.into_parts();
+    access::may_call(&app.config, &parts)?;
+    let unknown = || Problem::not_found("there is no such call");
+    let id = Uuid::try_parse(&id).ok().filter(|id| !id.is_nil()).ok_or_else(unknown)?;
+    let asked = query::parse_query(parts.uri.query().unwrap_or_default())
+        .map_err(|bad| Problem::bad_value(bad.field, format!("{bad}")))?;
+    let profile = profile(&parts.headers);
+    if app.shutdown.has_begun() {
+        return Err(Problem::unavailable("stopping", "the server is stopping; call again in a moment", 5));
+    }
+    let busy = || Problem::unavailable("busy", "all lines are busy; call again in a moment", 5);
+    let seat = app.calls.seat().ok_or_else(busy)?;
+
+    request = Request::from_parts(parts, body);
+    let Ok((response, upgrade)) = handshake::upgrade(&mut request) else {
+        return Ok(not_a_socket(
+            SEC_WEBSOCKET_VERSION,
+            "13",
+            "the WebSocket handshake must be of version 13",
+        ));
+    };
+    if matches!(seat, Seat::Taken(_)) {
+        let new = NewConversation {
+            id,
+            organization_id: app.organization,
+            client_phone: None,
+            metadata: serde_json::json!({}),
+            created_at: Timestamp::now(),
+        };
+        app.store.open_conversation(new).await.map_err(|error| match error {
+            // An anonymous caller may not join what exists, nor learn that it does.
+            DataError::Exists => unknown(),
+            other => other.into(),
+        })?;
+    }
+    let socket = Socket {
+        upgrade,
+        seat,
+        id,
+        organization: app.organization,
+        store: app.store.clone(),
+        profile,
+        asked,
+        limits: app.limits,
+        shutdown: app.shutdown.clone(),
+    };
+    app.calls.spawn(Arc::clone(&app.answerer).carry(socket));
+    let mut response = response.map(|_| Body::empty());
+    if profile == Profile::Full {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Ok(response)
+}
+
+/// RFC 6455, section 11.3.4: a list, perhaps over several headers.
+fn profile(headers: &HeaderMap) -> Profile {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    if offered.flat_map(|list| list.split(',')).any(|name| name.trim() == SUBPROTOCOL) {
+        Profile::Full
+    } else {
+        Profile::Basic
+    }
+}
+
+/// 426 with the header that says what is wanted.
+fn not_a_socket(name: HeaderName, value: &'static str, detail: &str) -> Response {
+    use axum::response::IntoResponse as _;
+
+    let mut response = Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail).into_response();
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subprotocol_is_found_in_any_list() {
+        for (offered, expected) in [
+            (vec![], Profile::Basic),
+            (vec!["other"], Profile::Basic),
+            (vec!["voice.v10"], Profile::Basic),
+            (vec!["voice.v1"], Profile::Full),
+            (vec!["other, voice.v1"], Profile::Full),
+            (vec!["other", "voice.v1 , more"], Profile::Full),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in &offered {
+                headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(value));
+            }
+            assert_eq!(profile(&headers), expected, "{offered:?}");
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! A server on a free port, a scripted engine, a store that can be held up, and a small WebSocket client.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastwebsockets::{Frame, OpCode, Payload, WebSocket};
+use futures::future::BoxFuture;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use voice_server::app::App;
+use voice_server::config::Config;
+use voice_server::data::{
+    ConversationDetail, Cursor, DataError, NewConversation, Organization, Page, SqliteStore, Store,
+    Timestamp, Turn,
+};
+use voice_server::shutdown::{self, Trigger};
+use voice_server::voice::call::{
+    Answerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, Output, Refused, StageStatus,
+    TurnRecord,
+};
+
+/// Longer than anything here takes, shorter than anybody waits: only a fault runs into it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// Fails the test where something does not come.
+pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
+    tokio::time::timeout(LIMIT, what).await.expect("it does not come")
+}
+
+// ---- the scripted engine ----
+
+/// What the engine saw of one call.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Seen {
+    Pushed(Bytes),
+    Control(Control),
+    Closed,
+}
+
+/// The engine's end of one call, held by the test.
+pub(crate) struct Line {
+    pub(crate) options: CallOptions,
+    pub(crate) seen: mpsc::UnboundedReceiver<Seen>,
+    pub(crate) say: mpsc::Sender<Output>,
+    /// Permits for pushes; each push uses one.
+    pub(crate) room: Arc<Semaphore>,
+}
+
+impl Line {
+    pub(crate) async fn next_seen(&mut self) -> Seen {
+        soon(self.seen.recv()).await.expect("the call is gone")
+    }
+
+    pub(crate) async fn audio(&self, reply: u32, payload: &[u8]) {
+        soon(self.say.send(Output::Audio { reply, payload: Bytes::copy_from_slice(payload) })).await.unwrap();
+    }
+
+    pub(crate) async fn event(&self, event: Event) {
+        soon(self.say.send(Output::Event(event))).await.unwrap();
+    }
+
+    pub(crate) async fn turn(&self, turn: u32, said: &str) {
+        self.event(Event::TurnEnded(record(turn, said))).await;
+    }
+
+    /// Waits for the hang-up and ends as an engine does.
+    pub(crate) async fn end(mut self) {
+        while self.next_seen().await != Seen::Closed {}
+        self.event(Event::Closed { code: 1000, reason: String::new() }).await;
+    }
+}
+
+pub(crate) fn record(turn: u32, said: &str) -> TurnRecord {
+    TurnRecord {
+        turn,
+        said: said.into(),
+        reply: "It has three bedrooms.".into(),
+        heard: "It has three".into(),
+        started_ms: 1_000,
+        zero_ms: 2_000,
+        ledger: vec![("endpoint", 200_000), ("stt", 50_500)],
+        interrupted: true,
+    }
+}
+
+struct Script {
+    lines: mpsc::UnboundedSender<Line>,
+    refuse: Option<Refused>,
+}
+
+pub(crate) struct Ear {
+    seen: mpsc::UnboundedSender<Seen>,
+    room: Arc<Semaphore>,
+}
+
+pub(crate) struct Mouth(mpsc::Receiver<Output>);
+
+impl Answerer for Script {
+    type Input = Ear;
+    type Output = Mouth;
+
+    fn open(&self, options: CallOptions) -> Result<(Ear, Mouth), Refused> {
+        if let Some(refused) = &self.refuse {
+            return Err(refused.clone());
+        }
+        let (seen, seen_by_test) = mpsc::unbounded_channel();
+        let (say, said) = mpsc::channel(4);
+        let room = Arc::new(Semaphore::new(1_000_000));
+        let _ = self.lines.send(Line { options, seen: seen_by_test, say, room: room.clone() });
+        Ok((Ear { seen, room }, Mouth(said)))
+    }
+
+    fn stages(&self) -> Vec<StageStatus> {
+        ["stt", "llm", "tts"]
+            .map(|stage| StageStatus { stage, provider: "script".into(), ready: true, note: String::new() })
+            .to_vec()
+    }
+}
+
+impl CallInput for Ear {
+    async fn push(&self, bytes: Bytes) -> Result<(), Ended> {
+        self.room.acquire().await.map_err(|_| Ended)?.forget();
+        self.seen.send(Seen::Pushed(bytes)).map_err(|_| Ended)
+    }
+
+    async fn control(&self, control: Control) {
+        let _ = self.seen.send(Seen::Control(control));
+    }
+
+    fn close(&self) {
+        let _ = self.seen.send(Seen::Closed);
+    }
+}
+
+impl CallOutput for Mouth {
+    async fn next(&mut self) -> Option<Output> {
+        self.0.recv().await
+    }
+}
+
+// ---- a store that can be held up ----
+
+/// SQLite, where each turn waits for a permit, and the ends of conversations are told to the test.
+pub(crate) struct HeldStore {
+    inner: SqliteStore,
+    /// Permits for storing turns; each turn uses one.
+    pub(crate) gate: Arc<Semaphore>,
+    ended: mpsc::UnboundedSender<Uuid>,
+}
+
+impl Store for HeldStore {
+    fn ping(&self) -> BoxFuture<'_, Result<(), DataError>> {
+        self.inner.ping()
+    }
+    fn organization(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Organization>, DataError>> {
+        self.inner.organization(id)
+    }
+    fn open_conversation(&self, new: NewConversation) -> BoxFuture<'_, Result<(), DataError>> {
+        self.inner.open_conversation(new)
+    }
+    fn append_turn(&self, organization: Uuid, id: Uuid, turn: Turn) -> BoxFuture<'_, Result<(), DataError>> {
+        Box::pin(async move {
+            self.gate.acquire().await.unwrap().forget();
+            self.inner.append_turn(organization, id, turn).await
+        })
+    }
+    fn end_conversation(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), DataError>> {
+        Box::pin(async move {
+            self.inner.end_conversation(organization, id, at).await?;
+            let _ = self.ended.send(id);
+            Ok(())
+        })
+    }
+    fn conversation(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+    ) -> BoxFuture<'_, Result<Option<ConversationDetail>, DataError>> {
+        self.inner.conversation(organization, id)
+    }
+    fn conversations(
+        &self,
+        organization: Uuid,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Page, DataError>> {
+        self.inner.conversations(organization, cursor, limit)
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
+}
+
+// ---- the server ----
+
+/// A running server. Its data is gone when the value is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) lines: mpsc::UnboundedReceiver<Line>,
+    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) ended: mpsc::UnboundedReceiver<Uuid>,
+    pub(crate) trigger: Trigger,
+    pub(crate) serving: JoinHandle<()>,
+    folder: PathBuf,
+}
+
+/// What a test wants to be different.
+#[derive(Default)]
+pub(crate) struct Wish {
+    pub(crate) config: Config,
+    pub(crate) refuse: Option<Refused>,
+    pub(crate) limits: Option<voice_server::voice::Limits>,
+    /// Turns wait until the test lets them be stored.
+    pub(crate) held: bool,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(Wish::default()).await
+    }
+
+    pub(crate) async fn with(wish: Wish) -> Self {
+        let folder = std::env::temp_dir().join(format!("voice-server-test-{}", Uuid::new_v4()));
+        let (ends, ended) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(if wish.held { 0 } else { 1_000_000 }));
+        let inner = SqliteStore::open(&folder).await.unwrap();
+        let store = Arc::new(HeldStore { inner, gate: gate.clone(), ended: ends });
+        let (answered, lines) = mpsc::unbounded_channel();
+        let script = Arc::new(Script { lines: answered, refuse: wish.refuse });
+        let (trigger, shutdown) = shutdown::channel();
+        let config = Config { data: folder.clone(), ..wish.config };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut app = App::new(config, store, script, shutdown).await.unwrap();
+        if let Some(limits) = wish.limits {
+            app.limits = limits;
+        }
+        let serving = tokio::spawn(app.serve(listener));
+        Self { address, lines, gate, ended, trigger, serving, folder }
+    }
+
+    /// The engine's end of the next call.
+    pub(crate) async fn line(&mut self) -> Line {
+        soon(self.lines.recv()).await.expect("the server is gone")
+    }
+
+    /// A call in the basic profile, and the engine's end of it.
+    pub(crate) async fn call(&mut self, query: &str) -> (Client, Line, Uuid) {
+        let id = Uuid::new_v4();
+        let client = self.dial(&format!("/voice/{id}{query}"), None).await.expect("accepted");
+        (client, self.line().await, id)
+    }
+
+    /// The same in `voice.v1`.
+    pub(crate) async fn call_v1(&mut self, query: &str) -> (Client, Line, Uuid) {
+        let id = Uuid::new_v4();
+        let client = self.dial(&format!("/voice/{id}{query}"), Some("voice.v1")).await.expect("accepted");
+        (client, self.line().await, id)
+    }
+
+    pub(crate) async fn dial(&self, path: &str, protocol: Option<&str>) -> Option<Client> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let mut request = Request::builder()
+            .uri(path)
+            .header("Host", "localhost")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Key", fastwebsockets::handshake::generate_key())
+            .header("Sec-WebSocket-Version", "13");
+        if let Some(protocol) = protocol {
+            request = request.header("Sec-WebSocket-Protocol", protocol);
+        }
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let (mut socket, response) =
+            soon(fastwebsockets::handshake::client(&executor, request, stream)).await.ok()?;
+        assert_eq!(
+            response.headers().get("sec-websocket-protocol").map(|value| value.to_str().unwrap()),
+            protocol.filter(|protocol| *protocol == "voice.v1")
+        );
+        socket.set_auto_close(false);
+        socket.set_auto_pong(true);
+        Some(Client(socket))
+    }
+
+    /// Sends a request with the headers and gives status, head and body.
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        for header in headers {
+            request += header;
+            request += "\r\n";
+        }
+        request += "\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        soon(stream.read_to_end(&mut bytes)).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
+        Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// A plain request from this machine.
+    pub(crate) async fn fetch(&self, path: &str) -> Answer {
+        self.ask("GET", path, &["Host: localhost"]).await
+    }
+
+    /// A handshake that is expected to be refused.
+    pub(crate) async fn refused(&self, path: &str, headers: &[&str]) -> Answer {
+        let mut all = vec![
+            "Host: localhost",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version: 13",
+        ];
+        all.extend(headers);
+        self.ask("GET", path, &all).await
+    }
+
+    pub(crate) async fn conversation(&self, id: Uuid) -> Value {
+        let answer = self.fetch(&format!("/api/v1/conversations/{id}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// An HTTP answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+// ---- the client ----
+
+/// The caller's end of a socket.
+pub(crate) struct Client(pub(crate) WebSocket<TokioIo<Upgraded>>);
+
+/// A frame as the caller sees it.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Got {
+    Binary(Vec<u8>),
+    Text(Value),
+    Closed(u16, String),
+}
+
+impl Client {
+    pub(crate) async fn binary(&mut self, bytes: &[u8]) {
+        soon(self.0.write_frame(Frame::binary(Payload::Borrowed(bytes)))).await.unwrap();
+    }
+
+    pub(crate) async fn text(&mut self, text: &str) {
+        soon(self.0.write_frame(Frame::text(Payload::Borrowed(text.as_bytes())))).await.unwrap();
+    }
+
+    pub(crate) async fn fragment(&mut self, fin: bool, opcode: OpCode, bytes: &[u8]) {
+        let frame = Frame::new(fin, opcode, None, Payload::Borrowed(bytes));
+        soon(self.0.write_frame(frame)).await.unwrap();
+    }
+
+    pub(crate) async fn close(&mut self) {
+        soon(self.0.write_frame(Frame::close(1000, b""))).await.unwrap();
+    }
+
+    pub(crate) async fn next(&mut self) -> Got {
+        loop {
+            let frame = soon(self.0.read_frame()).await.expect("the server is gone");
+            match frame.opcode {
+                OpCode::Binary => return Got::Binary(frame.payload.to_vec()),
+                OpCode::Text => return Got::Text(serde_json::from_slice(&frame.payload).unwrap()),
+                OpCode::Close if frame.payload.is_empty() => return Got::Closed(1005, String::new()),
+                OpCode::Close => {
+                    let code = u16::from_be_bytes([frame.payload[0], frame.payload[1]]);
+                    return Got::Closed(code, String::from_utf8(frame.payload[2..].to_vec()).unwrap());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) async fn next_text(&mut self) -> Value {
+        match self.next().await {
+            Got::Text(value) => value,
+            other => panic!("{other:?} instead of text"),
+        }
+    }
+
+    /// What comes until the close, and the close's code and reason.
+    pub(crate) async fn rest(&mut self) -> (Vec<Got>, u16, String) {
+        let mut got = Vec::new();
+        loop {
+            match self.next().await {
+                Got::Closed(code, reason) => return (got, code, reason),
+                other => got.push(other),
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The server over real loopback connections, with a scripted engine behind it.
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod http_surface;
+mod socket_calls;
+mod socket_refusals;
+mod socket_storing;
+mod talk_page;
