@@ -13,6 +13,9 @@ use voice_core::stt::AbsentRecogniser;
 use voice_core::tts::AbsentVoice;
 use voice_core::turn::Policy;
 
+use crate::config::Config;
+use crate::error::Failure;
+
 /// An engine and what is to be said about it.
 #[derive(Debug)]
 pub struct Built {
@@ -26,19 +29,40 @@ pub struct Built {
     pub speaks: bool,
 }
 
-/// Puts the engine together. Blocks for about a second while the models load.
+/// Fetches what is missing, with progress on the terminal, and puts the engine together.
 ///
 /// # Errors
 /// The operating system refuses the inference threads.
-pub fn build(language: &str, policy: Policy) -> Result<Built, EngineError> {
+pub async fn start(config: &Config) -> Result<Built, Failure> {
+    Ok(ready(config, Policy::default()).await?)
+}
+
+/// The same with turn-taking of one's own.
+///
+/// # Errors
+/// The operating system refuses the inference threads.
+pub async fn ready(config: &Config, policy: Policy) -> Result<Built, EngineError> {
+    #[cfg(feature = "local")]
+    fetch_missing(config).await;
+    build(config, policy).await
+}
+
+/// Puts the engine together from what is on this machine.
+///
+/// # Errors
+/// The operating system refuses the inference threads.
+pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = Arc::new(Pool::start(cores).map_err(EngineError::Threads)?);
     let base = Engine::builder()
         .pool(pool.clone())
-        .language(language)
+        .language(&*config.language)
         .policy(policy)
         .llm(Arc::new(Concierge::with_samples()));
-    match load_local(&pool) {
+    // Loading computes for a second and must not stand in the way of the async workers.
+    let loaded = tokio::task::spawn_blocking(move || load_local(&pool)).await;
+    let failed = |e: tokio::task::JoinError| ProviderError::Failed { provider: "local speech", detail: e.to_string() };
+    match loaded.unwrap_or_else(|e| Err(failed(e))) {
         #[cfg(feature = "local")]
         Ok(local) => {
             let engine = base.vad(local.vad).turn_model(local.turn_model).stt(local.stt).tts(local.tts).build()?;
@@ -48,9 +72,9 @@ pub fn build(language: &str, policy: Policy) -> Result<Built, EngineError> {
         Ok(never) => match never {},
         Err(reason) => {
             let notes = vec![
-                format!("{reason}"),
-                "without the speech models callers are not heard and answers are not spoken; typed conversations, \
-                 stored conversations and the pages work"
+                reason.to_string(),
+                "until then callers are not heard and answers not spoken; typed questions, stored conversations and the \
+                 pages work"
                     .to_owned(),
             ];
             let engine = base
@@ -59,6 +83,25 @@ pub fn build(language: &str, policy: Policy) -> Result<Built, EngineError> {
                 .build()?;
             Ok(Built { engine, notes, hears: false, speaks: false })
         }
+    }
+}
+
+/// Brings missing weights. A failure is told and no obstacle: the engine then says what works without them.
+#[cfg(feature = "local")]
+async fn fetch_missing(config: &Config) {
+    use voice_core::local::weights::Cache;
+
+    use crate::models::{Mirror, PullOptions, pull};
+
+    let Some(cache) = Cache::of_user().filter(|cache| !cache.is_complete()) else { return };
+    eprintln!("fetching the speech models (about 160 MB, once)");
+    let mut options = PullOptions::new(cache);
+    match config.models_url.as_ref().map(|url| url.parse::<Mirror>()).transpose() {
+        Ok(mirror) => options.mirror = mirror,
+        Err(error) => eprintln!("voice: {error}"),
+    }
+    if let Err(error) = pull(&options).await {
+        eprintln!("voice: {error}");
     }
 }
 

@@ -26,6 +26,9 @@ pub enum Failure {
     /// The default organization does not exist.
     #[error("VOICE_DEFAULT_ORGANIZATION names an organization that does not exist; correct or unset it")]
     Organization,
+    /// The engine cannot be put together.
+    #[error("the engine cannot start: {0}; free some memory or threads and try again")]
+    Engine(#[from] voice_core::session::EngineError),
     /// The operating system refused something every program needs.
     #[error("the system refused to start the program: {0}; free some memory or threads and try again")]
     System(#[from] std::io::Error),

@@ -37,7 +37,7 @@ use super::{AudioMessage, Control, Incoming, PlayoutClock, SessionEnd, SessionOp
 pub(super) struct Driver {
     parts: Arc<Parts>,
     options: SessionOptions,
-    incoming: mpsc::Receiver<Incoming>,
+    entries: Entries,
     exits: Exits,
     clock: Clock,
     timeline: Timeline,
@@ -62,6 +62,13 @@ pub(super) struct Driver {
     samples: Vec<i16>,
 }
 
+/// Where things come in: audio and its end in order, everything else past it.
+pub(super) struct Entries {
+    pub(super) incoming: mpsc::Receiver<Incoming>,
+    pub(super) controls: mpsc::Receiver<Control>,
+    pub(super) hangup: Arc<Notify>,
+}
+
 /// How the caller's input ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Over {
@@ -74,6 +81,8 @@ enum Over {
 /// Why the task woke.
 enum Woke {
     Incoming(Option<Incoming>),
+    Control(Control),
+    Hangup,
     Bell,
     Progress(Progress),
     Time,
@@ -83,7 +92,7 @@ impl Driver {
     pub(super) fn new(
         parts: Arc<Parts>,
         options: SessionOptions,
-        incoming: mpsc::Receiver<Incoming>,
+        entries: Entries,
         exits: Exits,
     ) -> Result<Self, IngressError> {
         let bell = Arc::new(Notify::new());
@@ -116,7 +125,7 @@ impl Driver {
             mailbox,
             parts,
             options,
-            incoming,
+            entries,
             exits,
         })
     }
@@ -136,6 +145,8 @@ impl Driver {
             }
             match self.wait().await {
                 Woke::Incoming(incoming) => self.handle_incoming(incoming),
+                Woke::Control(control) => self.handle_control(control),
+                Woke::Hangup => self.hang_up(),
                 Woke::Bell | Woke::Time => {}
                 Woke::Progress(progress) => self.handle_progress(progress),
             }
@@ -179,9 +190,11 @@ impl Driver {
         let speech_wanted = self.speech_wanted();
         let until = self.clock.instant_of(self.deadline());
         let takes_input = self.intake_has_room();
-        let Self { incoming, bell, answer, .. } = self;
+        let Self { entries: Entries { incoming, controls, hangup }, bell, answer, .. } = self;
         tokio::select! {
             biased;
+            () = hangup.notified() => Woke::Hangup,
+            Some(control) = controls.recv() => Woke::Control(control),
             incoming = incoming.recv(), if takes_input => Woke::Incoming(incoming),
             () = bell.notified() => Woke::Bell,
             progress = progress(answer, speech_wanted) => Woke::Progress(progress),
@@ -230,16 +243,17 @@ impl Driver {
     fn handle_incoming(&mut self, incoming: Option<Incoming>) {
         match incoming {
             Some(Incoming::Bytes(bytes)) => self.handle_bytes(&bytes),
-            Some(Incoming::Control(control)) => self.handle_control(control),
             Some(Incoming::Finish) => {
                 self.input_over.get_or_insert(Over::Finished);
             }
-            Some(Incoming::Hangup) | None => {
-                if self.input_over != Some(Over::HungUp) {
-                    self.input_over = Some(Over::HungUp);
-                    self.tell(Input::Hangup);
-                }
-            }
+            None => self.hang_up(),
+        }
+    }
+
+    fn hang_up(&mut self) {
+        if self.input_over != Some(Over::HungUp) {
+            self.input_over = Some(Over::HungUp);
+            self.tell(Input::Hangup);
         }
     }
 

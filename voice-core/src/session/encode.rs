@@ -18,8 +18,11 @@ pub enum OutputFormat {
         /// Of the samples.
         rate: SampleRate,
     },
-    /// Frames of 20 ms: G.711 mu-law, 8 kHz.
-    Ulaw,
+    /// Frames of 20 ms: G.711 mu-law.
+    Ulaw {
+        /// Of the samples; telephones take 8 kHz.
+        rate: SampleRate,
+    },
 }
 
 impl OutputFormat {
@@ -27,8 +30,7 @@ impl OutputFormat {
     pub const fn rate(self) -> SampleRate {
         match self {
             Self::Wav | Self::Ogg => SampleRate::HZ_24000,
-            Self::Pcm16 { rate } => rate,
-            Self::Ulaw => SampleRate::HZ_8000,
+            Self::Pcm16 { rate } | Self::Ulaw { rate } => rate,
         }
     }
 
@@ -59,7 +61,7 @@ impl Encoder {
                 samples.iter().for_each(|s| self.buffer.put_i16_le(*s));
                 self.buffer.split().freeze()
             }
-            OutputFormat::Ulaw => {
+            OutputFormat::Ulaw { .. } => {
                 self.buffer.reserve(samples.len());
                 samples.iter().for_each(|s| self.buffer.put_u8(g711::encode_ulaw(*s)));
                 self.buffer.split().freeze()

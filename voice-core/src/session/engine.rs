@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::context::ContextSource;
 use crate::infer::Pool;
@@ -14,8 +14,8 @@ use crate::tts::{TextToSpeech, VoiceOptions};
 use crate::turn::Policy;
 use crate::vad::{EnergyVad, TurnModel, VadModel};
 
-use super::driver::{Driver, Exits};
-use super::{Session, SessionOptions};
+use super::driver::{Driver, Entries, Exits};
+use super::{Session, SessionOptions, SessionSender};
 
 /// The voice engine. Cheap to clone; all clones share providers, models and inference threads.
 #[derive(Clone)]
@@ -61,13 +61,15 @@ impl Engine {
     pub fn open(&self, options: SessionOptions) -> Result<Session, IngressError> {
         let id = options.id;
         let (input, incoming) = mpsc::channel(INPUT_QUEUE);
+        let (controls_in, controls) = mpsc::channel(CONTROL_QUEUE);
+        let hangup = Arc::new(Notify::new());
         let (events_in, events) = mpsc::channel(EVENT_QUEUE);
         let (audio_in, audio) = mpsc::channel(AUDIO_QUEUE);
         let (end_in, end) = oneshot::channel();
         let exits = Exits::new(events_in, audio_in, end_in);
-        let driver = Driver::new(self.0.clone(), options, incoming, exits)?;
+        let driver = Driver::new(self.0.clone(), options, Entries { incoming, controls, hangup: hangup.clone() }, exits)?;
         let task = tokio::spawn(driver.run());
-        Ok(Session { id, input, events, audio, end: Some(end), task })
+        Ok(Session { id, sender: SessionSender { input, controls: controls_in, hangup }, events, audio, end: Some(end), task })
     }
 
     /// Name of the recogniser, the answerer, the voice, the voice activity model and the turn model.
@@ -85,6 +87,8 @@ impl Engine {
 
 /// Messages of the caller that wait; more make the sender wait.
 const INPUT_QUEUE: usize = 64;
+/// Controls that wait; more make the sender wait.
+const CONTROL_QUEUE: usize = 32;
 /// Events that wait for whoever reads them; beyond that partial transcripts are dropped.
 const EVENT_QUEUE: usize = 256;
 /// Audio messages that wait for the socket: over a second of frames.

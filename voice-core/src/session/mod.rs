@@ -15,10 +15,11 @@ mod mailbox;
 mod stream;
 mod timeline;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 pub use encode::OutputFormat;
@@ -73,11 +74,11 @@ pub enum PlayoutClock {
     Skip,
 }
 
-/// One call. Dropping it ends the call at once, without storing what is under way; [`Session::close`] ends it well.
+/// One call. Dropping it ends the call at once, without storing what is under way; [`SessionSender::close`] ends it well.
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    input: mpsc::Sender<Incoming>,
+    sender: SessionSender,
     events: mpsc::Receiver<Event>,
     audio: mpsc::Receiver<AudioMessage>,
     end: Option<tokio::sync::oneshot::Receiver<SessionEnd>>,
@@ -148,9 +149,7 @@ pub struct Ended;
 #[derive(Debug)]
 pub(crate) enum Incoming {
     Bytes(Bytes),
-    Control(Control),
     Finish,
-    Hangup,
 }
 
 impl Session {
@@ -161,7 +160,7 @@ impl Session {
 
     /// A handle that hands things in while this one gives things out. Cheap to clone.
     pub fn sender(&self) -> SessionSender {
-        SessionSender { input: self.input.clone() }
+        self.sender.clone()
     }
 
     /// The next thing the call gives out. Events come before audio that waits beside them. `None` after
@@ -186,6 +185,8 @@ impl Drop for Session {
 #[derive(Clone, Debug)]
 pub struct SessionSender {
     input: mpsc::Sender<Incoming>,
+    controls: mpsc::Sender<Control>,
+    hangup: Arc<Notify>,
 }
 
 impl SessionSender {
@@ -198,12 +199,12 @@ impl SessionSender {
         self.input.send(Incoming::Bytes(bytes)).await.map_err(|_| Ended)
     }
 
-    /// Something the caller did besides talking.
+    /// Something the caller did besides talking. It does not queue behind his audio.
     ///
     /// # Errors
     /// The call has ended.
     pub async fn control(&self, control: Control) -> Result<(), Ended> {
-        self.input.send(Incoming::Control(control)).await.map_err(|_| Ended)
+        self.controls.send(control).await.map_err(|_| Ended)
     }
 
     /// No more audio will come: what is there is answered, then the call ends.
@@ -214,11 +215,9 @@ impl SessionSender {
         self.input.send(Incoming::Finish).await.map_err(|_| Ended)
     }
 
-    /// The caller hung up: what was said is transcribed, nothing more is answered, and the call ends within 2 s.
-    ///
-    /// # Errors
-    /// The call has ended.
-    pub async fn close(&self) -> Result<(), Ended> {
-        self.input.send(Incoming::Hangup).await.map_err(|_| Ended)
+    /// The caller hung up: what was said is transcribed, nothing more is answered, and the call ends within 2 s. Never
+    /// waits; a call that has ended takes no notice.
+    pub fn close(&self) {
+        self.hangup.notify_one();
     }
 }

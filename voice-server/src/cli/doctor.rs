@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
+use voice_core::turn::Policy;
 
 use crate::config::{Config, Flags};
 use crate::data::{SqliteStore, Store as _};
+use crate::engine;
 use crate::error::Failure;
-use crate::voice::call;
+use crate::voice::call::Answerer as _;
 
 /// Tries everything. Status 0 where all works, 2 where the settings are wrong, else 1.
 pub(super) fn run(flags: &Flags) -> ExitCode {
@@ -46,7 +48,14 @@ async fn examine(config: &Config) -> bool {
         }
         Err(error) => say(false, "database", &Failure::from(error).to_string()),
     }
-    for stage in call::engine(config).stages() {
+    let built = match engine::build(config, Policy::default()).await {
+        Ok(built) => built,
+        Err(error) => {
+            say(false, "engine", &error.to_string());
+            return healthy;
+        }
+    };
+    for stage in built.stages() {
         let note = if stage.note.is_empty() {
             stage.provider
         } else {

@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Flags, table};
 use crate::error::Failure;
-use crate::{app, replay, telemetry};
+use crate::replay::ReplayError;
+use crate::{app, engine, replay, telemetry};
 
 /// A real-time voice engine for the calls of real estate businesses.
 #[derive(Debug, Parser)]
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         None => serve(cli.serve),
         Some(Command::Serve(args)) => serve(merge(cli.serve, args)),
-        Some(Command::Replay(args)) => return replay::run(args),
+        Some(Command::Replay(args)) => return replay(args),
         #[cfg(feature = "local")]
         Some(Command::Models(command)) => return models::run(command),
         Some(Command::Doctor(args)) => return doctor::run(&merge(cli.serve, args).flags()),
@@ -127,6 +128,35 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
     let config = Config::load(&args.flags())?;
     telemetry::start(&config.log);
     runtime()?.block_on(app::run(config))
+}
+
+/// Status 0 where all went well, 1 where the pipeline failed, 2 where what was asked cannot be done.
+fn replay(args: ReplayArgs) -> ExitCode {
+    let config = match Config::load(&Flags::default()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.into()),
+    };
+    telemetry::start(&config.log);
+    let outcome = replay::options(args).and_then(|(options, policy)| {
+        let runtime = runtime().map_err(|e| ReplayError::Pipeline(e.to_string()))?;
+        runtime.block_on(async {
+            if options.diff {
+                return replay::diff(&options, &policy);
+            }
+            let built = engine::ready(&config, policy).await.map_err(|e| ReplayError::Pipeline(e.to_string()))?;
+            if !built.hears || !built.speaks {
+                return Err(ReplayError::Pipeline(built.notes.join("; ")));
+            }
+            replay::run(&built.engine, &options).await.map(|_| ())
+        })
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("voice: {error}");
+            ExitCode::from(if matches!(error, ReplayError::Input(_)) { 2 } else { 1 })
+        }
+    }
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

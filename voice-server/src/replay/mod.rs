@@ -11,16 +11,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
-use voice_core::audio::{FRAME_SAMPLES, SampleRate};
+use voice_core::audio::{Channels, FRAME_SAMPLES, SampleRate};
 use voice_core::ids::SessionId;
-use voice_core::ingress::{Channels, Declared, Ingress, Limits};
+use voice_core::ingress::{Declared, Ingress, Limits};
+use voice_core::record::Journal;
 use voice_core::session::{Engine, Output, OutputFormat, PlayoutClock, SessionEnd, SessionOptions};
-use voice_core::turn::{Event, TurnRecord};
+use voice_core::turn::{Event, Policy, TurnRecord};
 
 pub use files::{Recorded, collect};
 pub use report::Summary;
 
 use report::{Printer, Turn};
+
+use crate::cli::ReplayArgs;
 
 /// What to replay and how to show it.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +36,47 @@ pub struct ReplayOptions {
     pub out: Option<PathBuf>,
     /// At the speed at which it was spoken, as a live call.
     pub realtime: bool,
+    /// The paths are journals: show where a replay first differs from the record.
+    pub diff: bool,
+}
+
+/// Checks what the command line asked for.
+///
+/// # Errors
+/// A setting that does not exist or does not fit.
+pub fn options(args: ReplayArgs) -> Result<(ReplayOptions, Policy), ReplayError> {
+    let ReplayArgs { inputs, json, out, realtime, diff, set } = args;
+    let mut policy = Policy::default();
+    for (key, value) in &set {
+        policy.set(key, value).map_err(|e| {
+            let known: Vec<&str> = Policy::KEYS.iter().map(|(key, _)| *key).collect();
+            ReplayError::Input(format!("{e}; the settings are {}", known.join(", ")))
+        })?;
+    }
+    Ok((ReplayOptions { paths: inputs, json, out, realtime, diff }, policy))
+}
+
+/// Replays journals and prints where the orders first differ from the recorded ones.
+///
+/// # Errors
+/// A file that is no journal, or a difference.
+pub fn diff(options: &ReplayOptions, policy: &Policy) -> Result<(), ReplayError> {
+    for path in &options.paths {
+        let input = |e: String| ReplayError::Input(format!("{}: {e}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| input(e.to_string()))?;
+        let journal = Journal::parse(&text).map_err(|e| input(e.to_string()))?;
+        match journal.first_difference(policy.clone()) {
+            None => println!("{}: the same orders", path.display()),
+            Some(difference) => {
+                let or_none = |order: Option<String>| order.unwrap_or_else(|| "nothing".to_owned());
+                println!("{}: differs at line {}", path.display(), difference.line);
+                println!("  recorded  {}", or_none(difference.recorded));
+                println!("  now       {}", or_none(difference.now));
+                return Err(ReplayError::Pipeline("the replay differs from the record".to_owned()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why a replay did not work. The first kind is the user's, the second ours.

@@ -1,8 +1,7 @@
-//! THE SEAM between the server and the engine: what the socket asks of a call, and nothing else of the core.
+//! The seam between the server and the engine: what the socket asks of a call, and nothing else of the core.
 //!
-//! The shapes are those of `voice_core::session`; the lead replaces [`engine`] (and, where wished, these types by
-//! re-exports) at the merge. Input and output are two values, because a call pushes audio and awaits output at the
-//! same time. Tests implement [`Answerer`] with a script.
+//! `voice::engine` implements it with `voice_core::session`, tests with a script. Input and output are two values,
+//! because a call pushes audio and awaits output at the same time.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,7 +11,6 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use super::actor::{self, Socket};
-use crate::config::Config;
 
 /// What a call asks for when it opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -273,55 +271,5 @@ impl<A: Answerer> AnyAnswerer for A {
 
     fn stages(&self) -> Vec<StageStatus> {
         Answerer::stages(self)
-    }
-}
-
-/// The answerer that the settings ask for.
-///
-/// FOR THE LEAD TO REPLACE: until `voice_core::session::Engine` is merged, a server without an engine.
-pub fn engine(_config: &Config) -> Arc<dyn AnyAnswerer> {
-    Arc::new(NoEngine)
-}
-
-struct NoEngine;
-
-/// Never made: [`NoEngine`] refuses every call.
-enum Never {}
-
-impl Answerer for NoEngine {
-    type Input = Never;
-    type Output = Never;
-
-    fn open(&self, _options: CallOptions) -> Result<(Never, Never), Refused> {
-        Err(Refused::Fault("this build has no engine".into()))
-    }
-
-    fn stages(&self) -> Vec<StageStatus> {
-        ["stt", "llm", "tts"]
-            .map(|stage| StageStatus {
-                stage,
-                provider: "none".into(),
-                ready: false,
-                note: "this build has no engine; pages and stored conversations work".into(),
-            })
-            .to_vec()
-    }
-}
-
-impl CallInput for Never {
-    async fn push(&self, _bytes: Bytes) -> Result<(), Ended> {
-        match *self {}
-    }
-    async fn control(&self, _control: Control) {
-        match *self {}
-    }
-    fn close(&self) {
-        match *self {}
-    }
-}
-
-impl CallOutput for Never {
-    async fn next(&mut self) -> Option<Output> {
-        match *self {}
     }
 }

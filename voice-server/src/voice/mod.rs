@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod call;
+pub mod engine;
 mod frames;
 mod inbound;
 mod messages;

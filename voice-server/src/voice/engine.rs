@@ -1,0 +1,177 @@
+//! The engine behind the socket: `voice_core::session` in the shapes of [`super::call`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use voice_core::audio::{Channels, FormatError, SampleRate};
+use voice_core::ids::{ReplyId, SessionId};
+use voice_core::ingress::Declared;
+use voice_core::session as core;
+use voice_core::session::{PlayoutClock, Session, SessionEnd, SessionOptions, SessionSender};
+use voice_core::turn;
+
+use super::call::{
+    Answerer, CallInput, CallOptions, CallOutput, Control, DeclaredInput, Ended, Event, Output, OutputFormat, Profile,
+    Refused, StageStatus, TurnRecord,
+};
+use crate::engine::Built;
+
+/// What callers are greeted with where a greeting is asked for.
+const GREETING: &str = "Hello, and welcome. Which home can I tell you about?";
+/// Frames leave this early for clients that can throw them away, and that much for others.
+const LEAD_CLEARING: Duration = Duration::from_millis(200);
+const LEAD_BASIC: Duration = Duration::from_millis(100);
+
+impl Answerer for Built {
+    type Input = SessionSender;
+    type Output = Heard;
+
+    fn open(&self, options: CallOptions) -> Result<(SessionSender, Heard), Refused> {
+        let fault = |error: FormatError| Refused::Fault(error.to_string());
+        let input = options.input.map(declared).transpose().map_err(fault)?;
+        let full = options.profile == Profile::Full;
+        let session = self
+            .engine
+            .open(SessionOptions {
+                id: SessionId(options.id),
+                input,
+                output: output(options.output).map_err(fault)?,
+                clears: full,
+                lead: if full { LEAD_CLEARING } else { LEAD_BASIC },
+                greeting: options.greeting.then(|| GREETING.to_owned()),
+                playout: PlayoutClock::Wall,
+            })
+            .map_err(|error| Refused::Fault(error.to_string()))?;
+        Ok((session.sender(), Heard(session)))
+    }
+
+    fn stages(&self) -> Vec<StageStatus> {
+        let [stt, llm, tts, vad, turn_model] = self.engine.stages();
+        let note = |works: bool| if works { String::new() } else { self.notes.join("; ") };
+        let status = |stage, provider: &str, ready: bool| StageStatus {
+            stage,
+            provider: provider.to_owned(),
+            ready,
+            note: note(ready),
+        };
+        vec![
+            status("stt", &format!("{stt}, {vad}, {turn_model}"), self.hears),
+            status("llm", llm, true),
+            status("tts", tts, self.speaks),
+        ]
+    }
+}
+
+fn declared(input: DeclaredInput) -> Result<Declared, FormatError> {
+    let format = |rate, channels: u8| Ok((SampleRate::new(rate)?, Channels::new(channels.into())?));
+    Ok(match input {
+        DeclaredInput::Pcm16 { rate, channels } => {
+            let (rate, channels) = format(rate, channels)?;
+            Declared::Pcm16 { rate, channels }
+        }
+        DeclaredInput::Ulaw { rate, channels } => {
+            let (rate, channels) = format(rate, channels)?;
+            Declared::Ulaw { rate, channels }
+        }
+        DeclaredInput::Alaw { rate, channels } => {
+            let (rate, channels) = format(rate, channels)?;
+            Declared::Alaw { rate, channels }
+        }
+        DeclaredInput::Opus => Declared::OpusPackets { channels: Channels::Mono },
+    })
+}
+
+fn output(format: OutputFormat) -> Result<core::OutputFormat, FormatError> {
+    Ok(match format {
+        OutputFormat::Wav => core::OutputFormat::Wav,
+        OutputFormat::Ogg => core::OutputFormat::Ogg,
+        OutputFormat::Pcm16 { rate } => core::OutputFormat::Pcm16 { rate: SampleRate::new(rate)? },
+        OutputFormat::Ulaw { rate } => core::OutputFormat::Ulaw { rate: SampleRate::new(rate)? },
+    })
+}
+
+impl CallInput for SessionSender {
+    async fn push(&self, bytes: Bytes) -> Result<(), Ended> {
+        Self::push(self, bytes).await.map_err(|_| Ended)
+    }
+
+    async fn control(&self, control: Control) {
+        let control = match control {
+            Control::Position { reply, played_ms } => {
+                core::Control::Position { reply: ReplyId(reply), played: Duration::from_millis(played_ms) }
+            }
+            Control::Interrupt => core::Control::Interrupt,
+            Control::Mute(on) => core::Control::Mute(on),
+            Control::Text(text) => core::Control::Text(text),
+            Control::End => return Self::close(self),
+        };
+        // A call that has ended has told so by its outputs.
+        let _ = Self::control(self, control).await;
+    }
+
+    fn close(&self) {
+        Self::close(self);
+    }
+}
+
+/// The outputs of one call.
+#[derive(Debug)]
+pub struct Heard(Session);
+
+impl CallOutput for Heard {
+    async fn next(&mut self) -> Option<Output> {
+        loop {
+            let output = match self.0.next().await? {
+                core::Output::Audio(message) => {
+                    Output::Audio { reply: message.reply.0, payload: message.payload }
+                }
+                core::Output::Ended(end) => Output::Event(closed(end)),
+                core::Output::Event(event) => match told(event) {
+                    Some(event) => Output::Event(event),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            return Some(output);
+        }
+    }
+}
+
+fn closed(end: SessionEnd) -> Event {
+    let (code, reason) = match end {
+        SessionEnd::Done => (1000, "the call has ended".to_owned()),
+        SessionEnd::Idle => (4408, "nobody spoke for too long".to_owned()),
+        SessionEnd::Unsupported(reason) => (1003, reason),
+        SessionEnd::TooBig(reason) => (1009, reason),
+        _ => (1011, "the call broke off through a fault of the server".to_owned()),
+    };
+    Event::Closed { code, reason }
+}
+
+fn told(event: turn::Event) -> Option<Event> {
+    Some(match event {
+        turn::Event::Transcript { turn, text, is_final } => Event::Transcript { turn: turn.0, text, is_final },
+        turn::Event::Reply { turn, text } => Event::Reply { turn: turn.0, text },
+        turn::Event::SpeechStarted => Event::SpeechStarted,
+        turn::Event::SpeechEnded => Event::SpeechEnded,
+        turn::Event::Clear { reply } => Event::Clear { reply: reply.0 },
+        turn::Event::TurnEnded(record) => Event::TurnEnded(stored(*record)),
+        turn::Event::Notice { code, text } => Event::Notice { code: code.as_str().to_owned(), text },
+        // The session's own end follows and says why.
+        _ => return None,
+    })
+}
+
+fn stored(record: turn::TurnRecord) -> TurnRecord {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    TurnRecord {
+        turn: record.turn.0,
+        said: record.said,
+        reply: record.reply,
+        heard: record.heard,
+        started_ms: record.started_at.as_millis(),
+        zero_ms: record.ledger.zero().as_millis(),
+        ledger: record.ledger.entries().map(|(stage, time)| (stage.name(), micros(time))).collect(),
+        interrupted: record.interrupted,
+    }
+}
