@@ -1,1 +1,5 @@
-//! Filled by the part of that name.
+//! Text on its way to and from speech: clauses for the voice, words for comparing. Pure.
+
+pub mod chunker;
+pub mod spoken_numbers;
+pub mod words;
