@@ -10,6 +10,7 @@
 
 pub mod audio;
 pub mod codec;
+pub mod context;
 pub mod error;
 pub mod ids;
 pub mod ingress;

@@ -2,6 +2,8 @@
 //!
 //! A reply is a stream of events; dropping the stream cancels the request. Caller: `session`.
 
+pub mod concierge;
+
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};

@@ -169,7 +169,7 @@ pub struct Listings {
 impl Listings {
     /// Reads a RESO payload. Listings that may not be shown are left out; a broken one is an error that names it.
     pub fn parse(json: &str) -> Result<Self, ListingError> {
-        let Payload::Wrapped { value: rows } | Payload::Bare(rows) =
+        let (Payload::Wrapped { value: rows } | Payload::Bare(rows)) =
             serde_json::from_str(json).map_err(ListingError::Payload)?;
         if rows.len() > MAX_LISTINGS {
             return Err(ListingError::TooMany(rows.len()));
@@ -312,7 +312,9 @@ impl Row {
             city,
             area: text(self.subdivision_name),
             kind: kind_of(&sub_type),
-            bungalow: self.architectural_style.is_some_and(|styles| styles.iter().any(|s| s.contains("Bungalow"))),
+            bungalow: self
+                .architectural_style
+                .is_some_and(|styles| styles.iter().any(|s| s.contains("Bungalow"))),
             lease: self.property_type.as_deref().is_some_and(|t| t.contains("Lease")),
             status: self.standard_status.as_deref().map_or_else(|| "Active".to_owned(), spaced),
             price,
