@@ -1,30 +1,34 @@
-//! Temporary.
-use crate::ids::SessionId;
-use crate::llm::{Message, Role};
+//! What an answer is made from beyond the question: the conversation so far, and facts looked up for it.
+//!
+//! [`ContextSource`] is where facts come from, [`Conversation`] the bounded window that a language model sees.
+//! Neither waits nor reads a clock: whoever asks a source owns the deadline and goes on without it. Caller: `session`.
+
+mod conversation;
+
+pub use conversation::{Conversation, WindowLimits};
+
 use futures::future::BoxFuture;
-/// Temporary.
+
+use crate::error::ProviderError;
+use crate::ids::SessionId;
+
+/// Somewhere to look facts up: listings, a calendar, a customer record.
 pub trait ContextSource: Send + Sync {
-    /// Temporary.
-    fn look_up(&self, session: SessionId, said: &str) -> BoxFuture<'static, Vec<Message>>;
+    /// Name for logs and the latency ledger, such as `listings`.
+    fn name(&self) -> &'static str;
+
+    /// Looks up what may help to answer. Each fact is one short plain text; the most useful comes first.
+    ///
+    /// It may be asked about words that turn out not to be final, so it must have no effects. The caller owns the
+    /// deadline: when that passes it drops the future, which cancels the look-up, and answers without these facts.
+    fn look_up(&self, query: ContextQuery) -> BoxFuture<'static, Result<Vec<String>, ProviderError>>;
 }
-/// Temporary.
-#[derive(Debug)]
-pub struct Conversation(Vec<Message>);
-impl Conversation {
-    /// Temporary.
-    pub fn new(_instructions: &str) -> Self {
-        Self(Vec::new())
-    }
-    /// Temporary.
-    pub fn push_user(&mut self, text: &str) {
-        self.0.push(Message { role: Role::User, text: text.into() });
-    }
-    /// Temporary.
-    pub fn push_heard(&mut self, text: &str) {
-        self.0.push(Message { role: Role::Assistant, text: text.into() });
-    }
-    /// Temporary.
-    pub fn messages(&self, facts: Vec<Message>) -> Vec<Message> {
-        facts.into_iter().chain(self.0.iter().cloned()).collect()
-    }
+
+/// What facts are asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextQuery {
+    /// Which call asks.
+    pub session: SessionId,
+    /// What the caller just said.
+    pub said: String,
 }

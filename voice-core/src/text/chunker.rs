@@ -334,7 +334,7 @@ mod tests {
         for (text, torn) in [
             ("We are asking for it only $525,000 today, all in.", "$525,000"),
             ("The home that we like costs about 1.2 million dollars now.", "1.2 million dollars"),
-            ("The home that you ask about is 1208 Maple St. in Austin.", "1208 Maple St. in Austin"),
+            ("The home that you ask about is 1208 Maple St. in Austin.", "1208 Maple St. in"),
             ("That is what Mr. Hall said to everyone.", "Mr. Hall"),
             ("Come and see it at 10 a.m. or so.", "10 a.m. or"),
             ("Please write a mail to me@homes.example.com, or call.", "me@homes.example.com"),

@@ -1,6 +1,6 @@
-//! Text on its way to the voice: clauses, and words as they are spoken.
+//! Text on its way to and from speech: clauses for the voice, spoken forms, words for comparing. Pure.
 
 pub mod chunker;
 pub mod speakable;
-mod spoken_numbers;
+pub mod spoken_numbers;
 pub mod words;

@@ -37,6 +37,7 @@ pub fn split_words(text: &str) -> Vec<String> {
                 '$' => words.push("$".into()),
                 '%' => words.push("percent".into()),
                 '&' => words.push("and".into()),
+                '+' => words.push("plus".into()),
                 // A bare decimal such as ".5".
                 '.' if next.is_some_and(|n| n.is_ascii_digit()) && !after_word(&chars, at) => {
                     at = split_number(&chars, at, &mut words);

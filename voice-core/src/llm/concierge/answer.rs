@@ -1,0 +1,361 @@
+//! From a question to what is said: one to three short sentences, made of the listings' facts.
+//!
+//! It claims no booking, no call back and nothing that the data does not hold. Pure; caller: the module's root.
+
+use super::Facts;
+use super::criteria::Criteria;
+use super::fact::Fact;
+use super::listing::Listing;
+use super::memory::{ASK_CONTACT, ASK_MORE, ASK_SEE, ASK_WHEN, ASK_WHICH, ASK_WHICH_MORE, Memory, Offer};
+use super::tell::{
+    baths_phrase, beds_phrase, count_word, dollars, grouped, line, listed, price, summary, tell,
+};
+use super::understand::{Extreme, Question};
+
+/// Homes that are named one by one in an answer; a listener keeps no more in mind.
+const MAX_NAMED: usize = 3;
+
+/// What is said before anything was asked.
+pub(super) fn greeting(facts: &Facts) -> String {
+    match cities(facts) {
+        Some(cities) => format!("Hello, how can I help? You can ask me about homes in {cities}."),
+        None => "Hello, how can I help? I have no homes on my list at the moment.".into(),
+    }
+}
+
+/// The answer to a question; never empty.
+pub(super) fn answer(question: &Question, memory: &Memory, facts: &Facts) -> String {
+    match question {
+        Question::Greeting => greeting(facts),
+        Question::Thanks => "You are very welcome. Is there anything else you would like to know?".into(),
+        Question::Goodbye => "Thank you for calling. Goodbye!".into(),
+        Question::Repeat => match &memory.last_answer {
+            Some(last) => last.clone(),
+            None => format!("I have said nothing yet. {}", help(facts)),
+        },
+        Question::Yes => yes(memory, facts),
+        Question::No => "No problem at all. Is there anything else you would like to know?".into(),
+        Question::Human => format!("I will pass that on. The team reads this conversation. {ASK_CONTACT}"),
+        Question::HowAreYou => "I am well, thank you. Which home can I tell you about?".into(),
+        Question::WhoAreYou => {
+            "I am an automated assistant. I answer questions about the homes on our list.".into()
+        }
+        Question::WhatCanYouDo => format!("I know our homes. {}", help(facts)),
+        Question::Contact { name, phone } => contact(name.as_deref(), *phone),
+        Question::Viewing { home, when } => viewing(*home, when.as_deref(), memory, facts),
+        Question::Search(criteria) => search(criteria, facts),
+        Question::Count(criteria) => count(criteria, facts),
+        Question::Extreme(extreme, criteria) => extreme_home(*extreme, criteria, facts),
+        Question::Fact { homes, facts: asked } => fact(homes, asked, memory, facts),
+        Question::Compare { homes, facts: asked } => compare(*homes, asked, facts),
+        Question::UnknownStreet(street) => {
+            let cities =
+                cities(facts).map_or_else(String::new, |cities| format!(" I know homes in {cities}."));
+            format!("I don't have that one. There is nothing on {street} on our list.{cities}")
+        }
+        Question::NotUnderstood => format!("Sorry, I missed that. {}", help(facts)),
+    }
+}
+
+fn help(facts: &Facts) -> String {
+    let example = facts
+        .listings
+        .at(0)
+        .map_or_else(String::new, |l| format!(", or about one of them, such as {}", l.address()));
+    format!("You can ask for homes by price, area or bedrooms{example}.")
+}
+
+fn cities(facts: &Facts) -> Option<String> {
+    let mut cities: Vec<String> = Vec::new();
+    for listing in facts.listings.all() {
+        if !cities.contains(&listing.city) {
+            cities.push(listing.city.clone());
+        }
+    }
+    cities.truncate(4);
+    (!cities.is_empty()).then(|| listed(&cities))
+}
+
+fn yes(memory: &Memory, facts: &Facts) -> String {
+    let home =
+        memory.focus.or_else(|| memory.shown.first().copied()).and_then(|home| facts.listings.at(home));
+    match (memory.offer, home) {
+        (Some(Offer::Contact), _) => "Thank you, go ahead. Please say your name and your number.".into(),
+        (Some(Offer::See | Offer::When), Some(_)) => format!("Very good, gladly. {ASK_WHEN}"),
+        (_, Some(listing)) => described(listing),
+        (_, None) => format!("Very good, gladly. {}", help(facts)),
+    }
+}
+
+fn described(listing: &Listing) -> String {
+    format!("Here is that home. {} {ASK_SEE}", summary(listing))
+}
+
+fn contact(name: Option<&str>, phone: bool) -> String {
+    let thanks = name.map_or_else(|| "Thank you very much.".to_owned(), |name| format!("Thank you, {name}."));
+    let what = match (name.is_some(), phone) {
+        (true, true) => "your name and number",
+        (true, false) => "your name",
+        _ => "your number",
+    };
+    format!("{thanks} I will pass {what} on to the team.")
+}
+
+fn viewing(home: Option<usize>, when: Option<&str>, memory: &Memory, facts: &Facts) -> String {
+    let earlier = memory.viewing.as_ref().and_then(|(_, when)| when.as_deref());
+    match (home.and_then(|home| facts.listings.at(home)), when.or(earlier)) {
+        (Some(listing), Some(when)) => {
+            format!("I will pass that on to the team: viewing of {}, {when}.", listing.address())
+        }
+        (Some(listing), None) => {
+            format!("Gladly, I will pass that on: a viewing of {}. {ASK_WHEN}", listing.address())
+        }
+        (None, Some(_)) => format!("Gladly, I will pass that on. {ASK_WHICH}"),
+        (None, None) => format!("Gladly, I can pass that on. {ASK_WHICH}"),
+    }
+}
+
+fn search(criteria: &Criteria, facts: &Facts) -> String {
+    if facts.listings.all().is_empty() {
+        return "I have nothing right now. There are no homes on our list.".into();
+    }
+    let found = criteria.find(&facts.listings);
+    let named: Vec<String> =
+        found.iter().take(MAX_NAMED).filter_map(|home| facts.listings.at(*home)).map(line).collect();
+    match found.len() {
+        0 => nothing_found(criteria, facts),
+        1 => format!("Yes, we have one. It is {}. {ASK_MORE}", named.concat()),
+        n if n <= MAX_NAMED => {
+            format!("We have {} like that. {}. {ASK_WHICH_MORE}", count_word(n), joined(&named))
+        }
+        n => format!(
+            "We have {} like that. The least expensive are {}. {ASK_WHICH_MORE}",
+            count_word(n),
+            joined(&named)
+        ),
+    }
+}
+
+/// Homes one after the other; each has a comma of its own, so they are parted by more than one.
+fn joined(lines: &[String]) -> String {
+    match lines {
+        [first @ .., last] if !first.is_empty() => format!("{}; and {last}", first.join("; ")),
+        _ => lines.concat(),
+    }
+}
+
+fn nothing_found(criteria: &Criteria, facts: &Facts) -> String {
+    if let Some(town) = &criteria.elsewhere {
+        let cities = cities(facts).unwrap_or_default();
+        return format!("Not in {town}, I'm afraid. Our homes are in {cities}.");
+    }
+    let near: Vec<String> = criteria
+        .nearest(&facts.listings, 2)
+        .iter()
+        .filter_map(|home| facts.listings.at(*home))
+        .map(line)
+        .collect();
+    match near.len() {
+        0 => format!("I found nothing like that. {}", help(facts)),
+        1 => format!("I found nothing like that. The closest is {}. {ASK_MORE}", near.concat()),
+        _ => format!("I found nothing like that. The closest are {}. {ASK_WHICH_MORE}", joined(&near)),
+    }
+}
+
+fn count(criteria: &Criteria, facts: &Facts) -> String {
+    if !criteria.is_set() {
+        let rent = facts.listings.all().iter().filter(|l| l.lease).count();
+        let sale = facts.listings.all().len() - rent;
+        return format!(
+            "We have {} homes. {} for sale and {} for rent.",
+            count_word(sale + rent),
+            super::streets::capitalised(&count_word(sale)),
+            count_word(rent)
+        );
+    }
+    let found = criteria.find(&facts.listings);
+    let addresses: Vec<String> = found
+        .iter()
+        .take(MAX_NAMED)
+        .filter_map(|home| facts.listings.at(*home))
+        .map(Listing::address)
+        .collect();
+    match found.len() {
+        0 => nothing_found(criteria, facts),
+        1 => format!("There is just one. It is {}. {ASK_MORE}", addresses.concat()),
+        n if n <= MAX_NAMED => format!("There are {} of those. {}.", count_word(n), listed(&addresses)),
+        n => format!("There are {} of those. {} among them.", count_word(n), listed(&addresses)),
+    }
+}
+
+fn extreme_home(extreme: Extreme, criteria: &Criteria, facts: &Facts) -> String {
+    let found = criteria.find(&facts.listings);
+    match extreme.pick(&found, facts).and_then(|home| facts.listings.at(home)) {
+        Some(listing) => {
+            let why = match extreme {
+                Extreme::Largest | Extreme::Smallest => {
+                    listing.area_sqft.map(|area| format!(" It has {} square feet.", grouped(area)))
+                }
+                Extreme::Newest | Extreme::Oldest => {
+                    listing.year.map(|year| format!(" It was built in {year}."))
+                }
+                _ => None,
+            };
+            format!("That is {}.{} {ASK_MORE}", line(listing), why.unwrap_or_default())
+        }
+        None => nothing_found(criteria, facts),
+    }
+}
+
+fn fact(homes: &[usize], asked: &[Fact], memory: &Memory, facts: &Facts) -> String {
+    let listings: Vec<&Listing> = homes.iter().filter_map(|home| facts.listings.at(*home)).collect();
+    match (&listings[..], asked) {
+        ([], _) => {
+            let shown: Vec<String> = memory
+                .shown
+                .iter()
+                .take(MAX_NAMED)
+                .filter_map(|h| facts.listings.at(*h))
+                .map(Listing::address)
+                .collect();
+            if shown.len() > 1 {
+                format!("I need to know which. There are {}. {ASK_WHICH}", listed(&shown))
+            } else {
+                format!("I can look that up. {ASK_WHICH}")
+            }
+        }
+        ([listing], [Fact::Describe]) => described(listing),
+        ([listing], [one]) => tell(one, listing, homes.first().copied() != memory.focus),
+        ([listing], several) => {
+            // Beds are told with the baths, so these two asked together are one sentence.
+            let both = several.contains(&Fact::Beds) && several.contains(&Fact::Baths);
+            let told: Vec<String> = several
+                .iter()
+                .filter(|fact| !(both && **fact == Fact::Baths))
+                .map(|fact| tell(fact, listing, false))
+                .collect();
+            format!("{} That is {}.", told.join(" "), listing.address())
+        }
+        (several, [Fact::Describe] | []) => {
+            let lines: Vec<String> = several.iter().take(MAX_NAMED).map(|l| line(l)).collect();
+            format!("Here they are. {}.", joined(&lines))
+        }
+        (several, asked) => {
+            let told: Vec<String> = several
+                .iter()
+                .take(MAX_NAMED)
+                .map(|l| {
+                    let facts: Vec<String> = asked.iter().map(|fact| short_fact(fact, l)).collect();
+                    format!("{} {}", l.address(), facts.join(" and "))
+                })
+                .collect();
+            format!("Here is what I have: {}.", joined(&told))
+        }
+    }
+}
+
+/// A fact behind an address, for homes told side by side: "has a two-car garage".
+fn short_fact(fact: &Fact, listing: &Listing) -> String {
+    let unknown = || "does not say".to_owned();
+    let has = |have: Option<bool>, what: &str| match have {
+        Some(true) => format!("has a {what}"),
+        Some(false) => format!("has no {what}"),
+        None => unknown(),
+    };
+    match fact {
+        Fact::Price => format!("is {}", price(listing)),
+        Fact::Beds => beds_phrase(listing).map_or_else(unknown, |beds| format!("has {beds}")),
+        Fact::Baths => baths_phrase(listing).map_or_else(unknown, |baths| format!("has {baths}")),
+        Fact::Size => {
+            listing.area_sqft.map_or_else(unknown, |area| format!("has {} square feet", grouped(area)))
+        }
+        Fact::Lot => {
+            listing.lot_sqft.map_or_else(unknown, |lot| format!("has a lot of {} square feet", grouped(lot)))
+        }
+        Fact::Year => listing.year.map_or_else(unknown, |year| format!("was built in {year}")),
+        Fact::Garage => match listing.garage {
+            Some(cars) if cars > 0 => format!("has a {}-car garage", count_word(cars as usize)),
+            other => has(other.map(|_| false), "garage"),
+        },
+        Fact::Pool => has(listing.pool.map(|pool| pool.is_some()), "pool"),
+        Fact::Fireplace => has(listing.fireplace, "fireplace"),
+        Fact::Fee => match &listing.fee {
+            Some((fee, _)) => format!("has a fee of {}", dollars(*fee)),
+            None => "names no fee".into(),
+        },
+        Fact::Taxes => {
+            listing.taxes.map_or_else(unknown, |taxes| format!("has taxes of {} a year", dollars(taxes)))
+        }
+        Fact::Place => format!("is in {}", listing.city),
+        Fact::Agent => listing.agent.as_ref().map_or_else(unknown, |agent| format!("is with {agent}")),
+        Fact::Schools if !listing.schools.is_empty() => format!("has {}", listed(&listing.schools)),
+        Fact::Status => format!("is {}", listing.status.to_lowercase()),
+        Fact::Stories => {
+            listing.stories.map_or_else(unknown, |s| format!("has stories: {}", count_word(s as usize)))
+        }
+        _ => unknown(),
+    }
+}
+
+fn compare(homes: (usize, usize), asked: &[Fact], facts: &Facts) -> String {
+    let (Some(a), Some(b)) = (facts.listings.at(homes.0), facts.listings.at(homes.1)) else {
+        return format!("I need two homes. {ASK_WHICH}");
+    };
+    let by_price = || {
+        let (low, high) = if b.price < a.price { (b, a) } else { (a, b) };
+        if low.price == high.price {
+            format!("They cost the same: both {} and {} are {}.", a.address(), b.address(), price(a))
+        } else {
+            format!(
+                "{} costs less: {}, against {} for {}.",
+                low.address(),
+                price(low),
+                price(high),
+                high.address()
+            )
+        }
+    };
+    match asked {
+        [] | [Fact::Describe] => {
+            let rooms = |l: &Listing| {
+                let parts: Vec<String> =
+                    [beds_phrase(l), l.area_sqft.map(|s| format!("{} square feet", grouped(s)))]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                format!("{} has {}", l.address(), listed(&parts))
+            };
+            format!("{} {}, and {}.", by_price(), rooms(a), rooms(b))
+        }
+        [Fact::Price] => by_price(),
+        [Fact::Size] => match (a.area_sqft, b.area_sqft) {
+            (Some(x), Some(y)) if x != y => {
+                let (large, small, most, least) = if x > y { (a, b, x, y) } else { (b, a, y, x) };
+                format!(
+                    "{} is larger: {} square feet, against {} at {}.",
+                    large.address(),
+                    grouped(most),
+                    grouped(least),
+                    small.address()
+                )
+            }
+            _ => side_by_side(a, b, asked),
+        },
+        [Fact::Year] => match (a.year, b.year) {
+            (Some(x), Some(y)) if x != y => {
+                let (new, old, late, early) = if x > y { (a, b, x, y) } else { (b, a, y, x) };
+                format!("{} is newer: built in {late}, against {early} for {}.", new.address(), old.address())
+            }
+            _ => side_by_side(a, b, asked),
+        },
+        _ => side_by_side(a, b, asked),
+    }
+}
+
+fn side_by_side(a: &Listing, b: &Listing, asked: &[Fact]) -> String {
+    let told = |l: &Listing| {
+        let facts: Vec<String> = asked.iter().map(|fact| short_fact(fact, l)).collect();
+        format!("{} {}", l.address(), facts.join(" and "))
+    };
+    format!("Here is the comparison: {}, and {}.", told(a), told(b))
+}

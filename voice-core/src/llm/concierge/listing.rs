@@ -1,0 +1,422 @@
+//! Listings as the concierge knows them: read from RESO Web API payloads, checked once, then only looked up.
+//!
+//! Field names follow the RESO Data Dictionary 2.0, resource Property. Listings that may not be shown to the public
+//! (`InternetEntireListingDisplayYN`, `InternetAddressDisplayYN`, `StandardStatus`) are left out, so that nothing
+//! above can say them. Invariant: every [`Listing`] has a price, an address and a city.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// Most listings read from one payload: a search looks at all of them, within a caller's pause.
+const MAX_LISTINGS: usize = 10_000;
+
+/// Why listings could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListingError {
+    /// The payload is not JSON of the RESO shape: an object with an array `value`, or such an array.
+    #[error("the listings are not a RESO payload")]
+    Payload(#[source] serde_json::Error),
+    /// A listing lacks a field or has an impossible value.
+    #[error("listing {listing} cannot be used: {reason}")]
+    Field {
+        /// Its `ListingId` or its place in the payload.
+        listing: String,
+        /// What is wrong, naming the field.
+        reason: String,
+    },
+    /// More listings than a search can look through in time.
+    #[error("{0} listings are more than the {MAX_LISTINGS} that one answerer holds")]
+    TooMany(usize),
+}
+
+/// What kind of home a listing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HomeKind {
+    /// A house on its own lot.
+    House,
+    /// A condominium.
+    Condo,
+    /// A townhouse.
+    Townhouse,
+    /// An apartment.
+    Apartment,
+    /// Anything else, such as a duplex or land.
+    Other,
+}
+
+impl HomeKind {
+    /// The word for one, as spoken.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::House => "house",
+            Self::Condo => "condo",
+            Self::Townhouse => "townhouse",
+            Self::Apartment => "apartment",
+            Self::Other => "home",
+        }
+    }
+}
+
+/// Whose pool a home has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// Its own.
+    Private,
+    /// One that the building or the residents share.
+    Shared,
+}
+
+/// One home for sale or rent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// The MLS number, `ListingId`.
+    pub id: String,
+    /// House number, such as `1208`.
+    pub number: String,
+    /// Street without its suffix, such as `Barton Hills`.
+    pub street: String,
+    /// Suffix as spoken, such as `Street`; may be empty.
+    pub suffix: String,
+    /// Unit number.
+    pub unit: Option<String>,
+    /// City.
+    pub city: String,
+    /// Part of town, `SubdivisionName`.
+    pub area: Option<String>,
+    /// What it is.
+    pub kind: HomeKind,
+    /// Whether it is called a bungalow.
+    pub bungalow: bool,
+    /// For rent, with a monthly price; otherwise for sale.
+    pub lease: bool,
+    /// `StandardStatus` in its spoken writing, such as `Active Under Contract`.
+    pub status: String,
+    /// Price in whole dollars; of a rental, each month.
+    pub price: u64,
+    /// Bedrooms.
+    pub beds: Option<u32>,
+    /// Full bathrooms.
+    pub full_baths: Option<u32>,
+    /// Half bathrooms.
+    pub half_baths: u32,
+    /// Living area in square feet.
+    pub area_sqft: Option<u64>,
+    /// Lot in square feet.
+    pub lot_sqft: Option<u64>,
+    /// Year built.
+    pub year: Option<u32>,
+    /// Stories.
+    pub stories: Option<u32>,
+    /// Cars the garage takes; zero is no garage.
+    pub garage: Option<u32>,
+    /// The pool, or that there is none; `None` where the listing does not say.
+    pub pool: Option<Option<Pool>>,
+    /// Whether there is a fireplace.
+    pub fireplace: Option<bool>,
+    /// Association fee in whole dollars and how often it is due, such as `Monthly`.
+    pub fee: Option<(u64, Option<String>)>,
+    /// Property tax of a year in whole dollars.
+    pub taxes: Option<u64>,
+    /// Elementary, middle and high school.
+    pub schools: Vec<String>,
+    /// Which pets are allowed, in the words of the listing.
+    pub pets: Vec<String>,
+    /// The public description.
+    pub remarks: Option<String>,
+    /// The listing agent.
+    pub agent: Option<String>,
+}
+
+impl Listing {
+    /// The address as spoken and written: `45 Lake Avenue Unit 12`.
+    pub fn address(&self) -> String {
+        let mut address = format!("{} {}", self.number, self.street);
+        if !self.suffix.is_empty() {
+            address.push(' ');
+            address.push_str(&self.suffix);
+        }
+        if let Some(unit) = &self.unit {
+            address.push_str(" Unit ");
+            address.push_str(unit);
+        }
+        address
+    }
+
+    /// Bathrooms with halves counted as halves.
+    pub fn baths(&self) -> Option<f64> {
+        self.full_baths.map(|full| f64::from(full) + f64::from(self.half_baths) / 2.0)
+    }
+
+    /// Whether there is any pool.
+    pub fn has_pool(&self) -> bool {
+        matches!(self.pool, Some(Some(_)))
+    }
+
+    /// Whether there is a garage.
+    pub fn has_garage(&self) -> bool {
+        self.garage.is_some_and(|cars| cars > 0)
+    }
+}
+
+/// All homes an answerer may speak about.
+#[derive(Clone, Debug, Default)]
+pub struct Listings {
+    all: Vec<Listing>,
+}
+
+impl Listings {
+    /// Reads a RESO payload. Listings that may not be shown are left out; a broken one is an error that names it.
+    pub fn parse(json: &str) -> Result<Self, ListingError> {
+        let (Payload::Wrapped { value: rows } | Payload::Bare(rows)) =
+            serde_json::from_str(json).map_err(ListingError::Payload)?;
+        if rows.len() > MAX_LISTINGS {
+            return Err(ListingError::TooMany(rows.len()));
+        }
+        let mut all = Vec::with_capacity(rows.len());
+        for (place, row) in rows.into_iter().enumerate() {
+            if row.may_be_shown() {
+                all.push(row.check(place)?);
+            }
+        }
+        Ok(Self { all })
+    }
+
+    /// Every listing, in the order of the payload.
+    pub fn all(&self) -> &[Listing] {
+        &self.all
+    }
+
+    /// The listing at a place of [`all`](Self::all).
+    pub fn at(&self, place: usize) -> Option<&Listing> {
+        self.all.get(place)
+    }
+}
+
+/// The homes of the demo organization: Austin, Round Rock and Georgetown, Texas. None of them exists.
+pub fn sample_listings() -> &'static Listings {
+    static SAMPLE: LazyLock<Listings> = LazyLock::new(|| {
+        // The file is part of the program; a test reads it, so the empty list is never seen.
+        Listings::parse(sample_listings_json()).unwrap_or_default()
+    });
+    &SAMPLE
+}
+
+/// The same as the RESO payload they are read from.
+pub fn sample_listings_json() -> &'static str {
+    include_str!("sample.json")
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Payload {
+    Wrapped { value: Vec<Row> },
+    Bare(Vec<Row>),
+}
+
+/// A Property of the Data Dictionary, as far as it is spoken about.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Row {
+    listing_id: Option<String>,
+    listing_key: Option<String>,
+    standard_status: Option<String>,
+    property_type: Option<String>,
+    property_sub_type: Option<String>,
+    architectural_style: Option<Vec<String>>,
+    list_price: Option<f64>,
+    street_number: Option<String>,
+    street_dir_prefix: Option<String>,
+    street_name: Option<String>,
+    street_suffix: Option<String>,
+    unit_number: Option<String>,
+    city: Option<String>,
+    subdivision_name: Option<String>,
+    bedrooms_total: Option<f64>,
+    bathrooms_total_integer: Option<f64>,
+    bathrooms_full: Option<f64>,
+    bathrooms_half: Option<f64>,
+    living_area: Option<f64>,
+    lot_size_square_feet: Option<f64>,
+    year_built: Option<f64>,
+    stories_total: Option<f64>,
+    garage_spaces: Option<f64>,
+    #[serde(rename = "PoolPrivateYN")]
+    pool_private: Option<bool>,
+    pool_features: Option<Vec<String>>,
+    #[serde(rename = "FireplaceYN")]
+    fireplace: Option<bool>,
+    association_fee: Option<f64>,
+    association_fee_frequency: Option<String>,
+    tax_annual_amount: Option<f64>,
+    elementary_school: Option<String>,
+    middle_or_junior_school: Option<String>,
+    high_school: Option<String>,
+    pets_allowed: Option<Vec<String>>,
+    public_remarks: Option<String>,
+    list_agent_full_name: Option<String>,
+    #[serde(rename = "InternetEntireListingDisplayYN")]
+    display: Option<bool>,
+    #[serde(rename = "InternetAddressDisplayYN")]
+    display_address: Option<bool>,
+}
+
+impl Row {
+    fn may_be_shown(&self) -> bool {
+        let status = self.standard_status.as_deref().map(spaced);
+        let open = matches!(status.as_deref(), None | Some("Active" | "Active Under Contract" | "Pending"));
+        open && self.display != Some(false) && self.display_address != Some(false)
+    }
+
+    fn check(self, place: usize) -> Result<Listing, ListingError> {
+        let id = self.listing_id.or(self.listing_key).unwrap_or_else(|| format!("number {}", place + 1));
+        let lacking = |reason: &str| ListingError::Field { listing: id.clone(), reason: reason.to_owned() };
+        let count = |name: &str, value: Option<f64>, most: f64| match value {
+            Some(v) if !(0.0..=most).contains(&v) => Err(lacking(&format!("{name} is {v}"))),
+            value => Ok(value.map(f64::round)),
+        };
+        let price = count("ListPrice", self.list_price, 1e10)?
+            .filter(|price| *price > 0.0)
+            .ok_or_else(|| lacking("ListPrice is missing"))? as u64;
+        let number = text(self.street_number).ok_or_else(|| lacking("StreetNumber is missing"))?;
+        let street = text(self.street_name).ok_or_else(|| lacking("StreetName is missing"))?;
+        let city = text(self.city).ok_or_else(|| lacking("City is missing"))?;
+        let small = |name: &str, value| count(name, value, 1e4).map(|v| v.map(|v| v as u32));
+        let large = |name: &str, value| count(name, value, 1e12).map(|v| v.map(|v| v as u64));
+        let full_baths = match small("BathroomsFull", self.bathrooms_full)? {
+            Some(full) => Some(full),
+            // The total counts halves as whole ones, so it is exact only where no half is given.
+            None => small("BathroomsTotalInteger", self.bathrooms_total_integer)?,
+        };
+        let shared = self.pool_features.as_ref().is_some_and(|features| {
+            features.iter().any(|f| f.contains("Community") || f.contains("Association"))
+        });
+        let pool = match (self.pool_private, shared) {
+            (Some(true), _) => Some(Some(Pool::Private)),
+            (_, true) => Some(Some(Pool::Shared)),
+            (Some(false), false) => Some(None),
+            (None, false) => None,
+        };
+        let sub_type = self.property_sub_type.as_deref().map(spaced).unwrap_or_default();
+        let fee = large("AssociationFee", self.association_fee)?.filter(|fee| *fee > 0);
+        let street = match text(self.street_dir_prefix) {
+            Some(direction) => format!("{direction} {street}"),
+            None => street,
+        };
+        Ok(Listing {
+            number,
+            street,
+            suffix: text(self.street_suffix).unwrap_or_default(),
+            unit: text(self.unit_number),
+            city,
+            area: text(self.subdivision_name),
+            kind: kind_of(&sub_type),
+            bungalow: self
+                .architectural_style
+                .is_some_and(|styles| styles.iter().any(|s| s.contains("Bungalow"))),
+            lease: self.property_type.as_deref().is_some_and(|t| t.contains("Lease")),
+            status: self.standard_status.as_deref().map_or_else(|| "Active".to_owned(), spaced),
+            price,
+            beds: small("BedroomsTotal", self.bedrooms_total)?,
+            full_baths,
+            half_baths: small("BathroomsHalf", self.bathrooms_half)?.unwrap_or(0),
+            area_sqft: large("LivingArea", self.living_area)?.filter(|area| *area > 0),
+            lot_sqft: large("LotSizeSquareFeet", self.lot_size_square_feet)?.filter(|lot| *lot > 0),
+            year: small("YearBuilt", self.year_built)?.filter(|year| *year > 0),
+            stories: small("StoriesTotal", self.stories_total)?.filter(|stories| *stories > 0),
+            garage: small("GarageSpaces", self.garage_spaces)?,
+            pool,
+            fireplace: self.fireplace,
+            fee: fee.map(|fee| (fee, text(self.association_fee_frequency))),
+            taxes: large("TaxAnnualAmount", self.tax_annual_amount)?.filter(|taxes| *taxes > 0),
+            schools: [self.elementary_school, self.middle_or_junior_school, self.high_school]
+                .into_iter()
+                .filter_map(text)
+                .collect(),
+            pets: self.pets_allowed.unwrap_or_default(),
+            remarks: text(self.public_remarks),
+            agent: text(self.list_agent_full_name),
+            id,
+        })
+    }
+}
+
+fn text(value: Option<String>) -> Option<String> {
+    value.map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+}
+
+/// Lookup values come spaced or in one word (`ActiveUnderContract`), depending on the server: spaced here.
+fn spaced(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 4);
+    for c in value.trim().chars() {
+        if c.is_uppercase() && out.chars().next_back().is_some_and(char::is_lowercase) {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn kind_of(sub_type: &str) -> HomeKind {
+    match sub_type {
+        "Single Family Residence" | "House" => HomeKind::House,
+        "Condominium" => HomeKind::Condo,
+        "Townhouse" => HomeKind::Townhouse,
+        "Apartment" => HomeKind::Apartment,
+        _ => HomeKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_has_the_homes_that_the_demo_promises() {
+        let all = Listings::parse(sample_listings_json()).unwrap();
+        for (address, price, beds, kind) in [
+            ("1208 Maple Street", 525_000, 3, HomeKind::House),
+            ("45 Lake Avenue Unit 12", 389_000, 2, HomeKind::Condo),
+            ("310 Oak Drive", 749_000, 4, HomeKind::House),
+            ("77 Cedar Lane", 459_000, 3, HomeKind::Townhouse),
+            ("2201 Barton Hills Road", 1_150_000, 5, HomeKind::House),
+            ("9 Pecan Court", 329_000, 2, HomeKind::House),
+            ("600 Congress Avenue Unit 1804", 3_200, 1, HomeKind::Apartment),
+        ] {
+            let listing = all.all().iter().find(|l| l.address() == address).expect(address);
+            assert_eq!((listing.price, listing.beds, listing.kind), (price, Some(beds), kind), "{address}");
+        }
+        assert_eq!(all.all().len(), 14);
+        assert_eq!(sample_listings().all(), all.all());
+    }
+
+    #[test]
+    fn broken_listings_are_named() {
+        let error = |json: &str| Listings::parse(json).unwrap_err().to_string();
+        assert_eq!(error("[{\"ListingId\":\"X\"}]"), "listing X cannot be used: ListPrice is missing");
+        assert_eq!(error("[{}]"), "listing number 1 cannot be used: ListPrice is missing");
+        let base = r#""ListPrice":1,"StreetNumber":"1","StreetName":"Elm","City":"Kyle""#;
+        assert!(error(&format!("[{{{base},\"BedroomsTotal\":-2}}]")).contains("BedroomsTotal is -2"));
+        assert!(error("{}").contains("RESO"));
+        assert!(error("nonsense").contains("RESO"));
+    }
+
+    #[test]
+    fn what_may_not_be_shown_is_not_known() {
+        let row = |extra: &str| {
+            format!(r#"{{"ListPrice":1,"StreetNumber":"1","StreetName":"Elm","City":"Kyle",{extra}}}"#)
+        };
+        let json = format!(
+            r#"{{"value":[{},{},{},{},{}]}}"#,
+            row(r#""StandardStatus":"Closed""#),
+            row(r#""InternetEntireListingDisplayYN":false"#),
+            row(r#""InternetAddressDisplayYN":false"#),
+            row(r#""StandardStatus":"ComingSoon""#),
+            row(r#""StandardStatus":"ActiveUnderContract""#),
+        );
+        let listings = Listings::parse(&json).unwrap();
+        assert_eq!(listings.all().len(), 1);
+        assert_eq!(listings.at(0).unwrap().status, "Active Under Contract");
+    }
+}

@@ -1,0 +1,399 @@
+//! Street names as a recogniser hears them: finds the homes a text mentions, by spelling and by sound.
+//!
+//! "Make Pull Street" is Maple Street and "Perkin Court" Pecan Court, but "I'd like" is not Lake Avenue: the less a
+//! name looks like a street, the more must stand around it (its number, its suffix, a preposition). Pure.
+
+use crate::text::spoken_numbers::read_number;
+use crate::text::words::split_words;
+
+use super::listing::Listings;
+
+/// The streets of all listings, prepared for comparing.
+#[derive(Debug, Default)]
+pub(super) struct Streets {
+    streets: Vec<Street>,
+}
+
+#[derive(Debug)]
+struct Street {
+    /// Letters of the name without spaces.
+    letters: Vec<char>,
+    sound: Vec<char>,
+    words: usize,
+    suffix: String,
+    /// House number, unit and place of each listing there.
+    homes: Vec<(String, Option<String>, usize)>,
+}
+
+/// Homes that a stretch of words names.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Mention {
+    /// Places in the listings; more than one where the street has several and nothing tells them apart.
+    pub(super) homes: Vec<usize>,
+    /// First word of the mention, the house number included.
+    pub(super) start: usize,
+    /// Word behind it, suffix and unit included.
+    pub(super) end: usize,
+}
+
+/// What stands around a name and says that it is a street.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Support {
+    None,
+    Preposition,
+    AnySuffix,
+    OwnSuffix,
+    Number,
+}
+
+impl Streets {
+    pub(super) fn new(listings: &Listings) -> Self {
+        let mut streets: Vec<Street> = Vec::new();
+        for (place, listing) in listings.all().iter().enumerate() {
+            let words = split_words(&listing.street);
+            let letters: Vec<char> = words.concat().chars().collect();
+            let suffix = split_words(&listing.suffix).concat();
+            let suffix = suffix_of(&suffix).map_or(suffix.clone(), str::to_owned);
+            let home = (listing.number.clone(), listing.unit.clone(), place);
+            match streets.iter_mut().find(|s| s.letters == letters && s.suffix == suffix) {
+                Some(street) => street.homes.push(home),
+                None => streets.push(Street {
+                    sound: sound_of(&letters),
+                    letters,
+                    words: words.len(),
+                    suffix,
+                    homes: vec![home],
+                }),
+            }
+        }
+        Self { streets }
+    }
+
+    /// All homes that the words mention, in the order of the words.
+    pub(super) fn find_mentions(&self, words: &[String]) -> Vec<Mention> {
+        let mut found: Vec<(f64, Mention)> = Vec::new();
+        for start in 0..words.len() {
+            for len in 1..=4 {
+                let Some(window) = words.get(start..start + len) else { break };
+                let letters: Vec<char> = window.concat().chars().collect();
+                if letters.len() > 24 || letters.iter().any(char::is_ascii_digit) {
+                    continue;
+                }
+                let sound = sound_of(&letters);
+                for street in &self.streets {
+                    if len <= street.words + 1 {
+                        found.extend(street.weigh(words, start, len, &letters, &sound));
+                    }
+                }
+            }
+        }
+        // Best first; what overlaps a better one is that one, misread.
+        found.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut mentions: Vec<Mention> = Vec::new();
+        for (_, mention) in found {
+            if mentions.iter().all(|m| mention.end <= m.start || m.end <= mention.start) {
+                mentions.push(mention);
+            }
+        }
+        mentions.sort_by_key(|m| m.start);
+        mentions
+    }
+
+    /// The home whose number alone is said, as in "what about 1208?". Short numbers mean too much else.
+    pub(super) fn home_by_number(&self, number: &str) -> Option<usize> {
+        if number.len() < 3 {
+            return None;
+        }
+        let mut homes = self.streets.iter().flat_map(|s| &s.homes).filter(|home| home.0 == number);
+        match (homes.next(), homes.next()) {
+            (Some(home), None) => Some(home.2),
+            _ => None,
+        }
+    }
+}
+
+impl Street {
+    /// How well `len` words from `start` name this street, with what they name. `None` where they do not.
+    fn weigh(
+        &self,
+        words: &[String],
+        start: usize,
+        len: usize,
+        letters: &[char],
+        sound: &[char],
+    ) -> Option<(f64, Mention)> {
+        let spelled = similarity(letters, &self.letters);
+        if spelled < 0.3 {
+            return None;
+        }
+        let score = f64::midpoint(spelled, similarity(sound, &self.sound));
+        if score < 0.45 {
+            return None;
+        }
+        let before = start.checked_sub(1).and_then(|i| words.get(i)).map_or("", String::as_str);
+        let mut end = start + len;
+        let after = words.get(end).map_or("", String::as_str);
+        let (number, number_start) = number_before(words, start);
+        let mut support = Support::None;
+        if matches!(before, "on" | "at" | "about" | "of" | "for") {
+            support = Support::Preposition;
+        }
+        if let Some(suffix) = suffix_of(after) {
+            support = if suffix == self.suffix { Support::OwnSuffix } else { Support::AnySuffix };
+            end += 1;
+        }
+        let numbered = self.homes.iter().any(|home| !number.is_empty() && home.0 == number);
+        if numbered {
+            support = Support::Number;
+        }
+        let same_start = sound.first() == self.sound.first();
+        let exact = letters == self.letters;
+        // "a lake", "near the lake": the thing, unless a word follows that makes it a name.
+        let thing =
+            matches!(before, "a" | "an" | "near" | "by" | "the" | "some" | "old" | "i" | "i'd" | "would")
+                && support < Support::AnySuffix
+                && !(before == "the"
+                    && matches!(after, "one" | "condo" | "house" | "home" | "place" | "property"));
+        let accepted = match support {
+            Support::Number => score >= 0.45,
+            Support::OwnSuffix => score >= 0.58 && (same_start || spelled >= 0.7),
+            Support::AnySuffix => score >= 0.68 && same_start,
+            Support::Preposition => exact || (score >= 0.74 && same_start && self.letters.len() >= 4),
+            Support::None => (exact && !thing) || (spelled >= 0.8 && self.letters.len() >= 6),
+        };
+        if !accepted {
+            return None;
+        }
+        let mut homes: Vec<&(String, Option<String>, usize)> = self.homes.iter().collect();
+        if numbered {
+            homes.retain(|home| home.0 == number);
+        }
+        let mut start = start;
+        if !number.is_empty() {
+            start = number_start;
+        }
+        if matches!(words.get(end).map(String::as_str), Some("unit" | "apartment" | "number" | "suite")) {
+            if let Some(unit) = read_number(words, end + 1) {
+                let unit_text = unit.to_string();
+                if homes.iter().any(|home| home.1.as_deref() == Some(&unit_text)) {
+                    homes.retain(|home| home.1.as_deref() == Some(&unit_text));
+                }
+                end += 1 + unit.words;
+            }
+        }
+        let bonus = support as u8 as f64 * 0.1 + len as f64 * 0.01;
+        Some((score + bonus, Mention { homes: homes.iter().map(|home| home.2).collect(), start, end }))
+    }
+}
+
+/// The digits of the number that ends right before `at`, and where it starts; empty where there is none.
+fn number_before(words: &[String], at: usize) -> (String, usize) {
+    let digits = |i: usize| words.get(i).filter(|w| w.bytes().all(|b| b.is_ascii_digit()));
+    for start in at.saturating_sub(6)..at {
+        let Some(number) = read_number(words, start).filter(|n| start + n.words == at) else { continue };
+        // Numbers that the recogniser tore apart ("12 08") are read as their digits.
+        if let (Some(before), Some(this)) = (start.checked_sub(1).and_then(digits), digits(start)) {
+            return (format!("{before}{this}"), start - 1);
+        }
+        return (number.to_string(), start);
+    }
+    (String::new(), at)
+}
+
+/// The suffix that a word is, also as commonly written short or misheard.
+pub(super) fn suffix_of(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "street" | "st" | "streets" | "straight" | "strait" | "treat" => "street",
+        "avenue" | "ave" | "av" | "avenues" | "evenue" => "avenue",
+        "lane" | "ln" | "lain" | "line" | "lanes" => "lane",
+        "drive" | "dr" | "drives" | "derive" => "drive",
+        "court" | "ct" | "cord" | "caught" | "quart" | "courts" => "court",
+        "road" | "rd" | "rode" | "roads" => "road",
+        "trail" | "trl" | "trial" | "trails" => "trail",
+        "ridge" | "rdg" => "ridge",
+        "boulevard" | "blvd" => "boulevard",
+        "circle" | "cir" => "circle",
+        "place" | "pl" => "place",
+        "way" => "way",
+        "terrace" | "ter" => "terrace",
+        _ => return None,
+    })
+}
+
+/// A street that the words name and no listing has, as it may be said back: "Elm Street".
+pub(super) fn unknown_street(words: &[String], mentions: &[Mention]) -> Option<String> {
+    for (at, word) in words.iter().enumerate().skip(1) {
+        let suffix = match word.as_str() {
+            "street" | "avenue" | "lane" | "drive" | "court" | "road" | "boulevard" | "trail" | "circle" => {
+                word
+            }
+            _ => continue,
+        };
+        if mentions.iter().any(|m| m.start <= at && at < m.end) {
+            continue;
+        }
+        let name = words[at - 1].as_str();
+        let plain = matches!(
+            name,
+            "the"
+                | "a"
+                | "my"
+                | "your"
+                | "this"
+                | "that"
+                | "what"
+                | "which"
+                | "quiet"
+                | "busy"
+                | "same"
+                | "main"
+                | "to"
+                | "on"
+                | "off"
+                | "of"
+                | "end"
+                | "tennis"
+                | "food"
+                | "nice"
+                | "i"
+                | "can"
+                | "we"
+                | "and"
+                | "for"
+                | "is"
+        );
+        let numbered = read_number(words, at.saturating_sub(1)).is_some();
+        if !plain && !numbered && name.len() > 1 && name.chars().all(char::is_alphabetic) {
+            return Some(format!("{} {}", capitalised(name), capitalised(suffix)));
+        }
+    }
+    None
+}
+
+pub(super) fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// How alike two words are, from 0 to 1: one less the edits between them for each letter of the longer.
+pub(super) fn similarity(a: &[char], b: &[char]) -> f64 {
+    let longer = a.len().max(b.len());
+    if longer == 0 {
+        return 1.0;
+    }
+    1.0 - edits(a, b) as f64 / longer as f64
+}
+
+/// Fewest insertions, deletions and replacements between two words.
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// The consonants as English sounds them; vowels count only at the start. Voiced and unvoiced pairs that
+/// recognisers confuse are one.
+pub(super) fn sound_of(letters: &[char]) -> Vec<char> {
+    let mut out: Vec<char> = Vec::with_capacity(letters.len());
+    let mut at = 0;
+    while let Some(&c) = letters.get(at) {
+        let next = letters.get(at + 1).copied().unwrap_or(' ');
+        let soft = matches!(next, 'e' | 'i' | 'y');
+        let (sound, taken) = match (c, next) {
+            ('p', 'h') => ('f', 2),
+            ('s' | 'c', 'h') => ('x', 2),
+            ('t', 'h') => ('t', 2),
+            ('c', 'k') => ('k', 2),
+            ('g', 'h') if at > 0 => (' ', 2),
+            ('k', 'n') | ('w', 'r') if at == 0 => (' ', 1),
+            ('c', _) if soft => ('s', 1),
+            ('c' | 'q', _) => ('k', 1),
+            ('g', _) if soft => ('j', 1),
+            ('d', _) => ('t', 1),
+            ('v', _) => ('f', 1),
+            ('z', _) => ('s', 1),
+            ('x', _) => ('s', 1),
+            ('a' | 'e' | 'i' | 'o' | 'u' | 'y', _) => (if at == 0 { 'a' } else { ' ' }, 1),
+            ('h' | 'w', _) => (if at == 0 { c } else { ' ' }, 1),
+            _ => (c, 1),
+        };
+        if sound != ' ' && out.last() != Some(&sound) {
+            out.push(sound);
+        }
+        at += taken;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listing::sample_listings;
+    use super::*;
+
+    fn mentioned(text: &str) -> Vec<String> {
+        let listings = sample_listings();
+        Streets::new(listings)
+            .find_mentions(&split_words(text))
+            .iter()
+            .map(|m| m.homes.iter().map(|h| listings.at(*h).unwrap().address()).collect::<Vec<_>>().join("|"))
+            .collect()
+    }
+
+    #[test]
+    fn misheard_streets_are_found() {
+        for (text, address) in [
+            ("how much is 1208 Make Pull Street", "1208 Maple Street"),
+            ("twelve oh eight maple st", "1208 Maple Street"),
+            ("12 08 maple", "1208 Maple Street"),
+            ("the May pole street house", "1208 Maple Street"),
+            ("nine Perkin Court", "9 Pecan Court"),
+            ("tell me about pekan caught", "9 Pecan Court"),
+            ("77 seeder lane", "77 Cedar Lane"),
+            ("forty five leak avenue unit twelve", "45 Lake Avenue Unit 12"),
+            ("45 Lake Ave, number 12", "45 Lake Avenue Unit 12"),
+            ("310 Oke Drive", "310 Oak Drive"),
+            ("the one on Oak", "310 Oak Drive"),
+            ("twenty two oh one Barton Hill Road", "2201 Barton Hills Road"),
+            ("bartonhills", "2201 Barton Hills Road"),
+            ("six hundred congress", "600 Congress Avenue Unit 1804"),
+            ("congres avenue", "600 Congress Avenue Unit 1804"),
+        ] {
+            assert_eq!(mentioned(text), [address], "{text}");
+        }
+        assert_eq!(mentioned("Maple street or Oak drive"), ["1208 Maple Street", "310 Oak Drive"]);
+    }
+
+    #[test]
+    fn everyday_words_are_not_streets() {
+        for text in [
+            "I would like a house",
+            "do you have anything near the lake",
+            "what does it look like",
+            "can you make it cheaper",
+            "is there a pool in the court",
+            "please tell me about the garage",
+            "a home with two baths on a quiet street",
+        ] {
+            assert!(mentioned(text).is_empty(), "{text}: {:?}", mentioned(text));
+        }
+    }
+
+    #[test]
+    fn streets_nobody_lists_are_noticed() {
+        let unknown = |text: &str| {
+            let words = split_words(text);
+            unknown_street(&words, &Streets::new(sample_listings()).find_mentions(&words))
+        };
+        assert_eq!(unknown("how much is 12 Elm Street").as_deref(), Some("Elm Street"));
+        assert_eq!(unknown("how much is 1208 Maple Street"), None);
+        assert_eq!(unknown("is it on a quiet street"), None);
+    }
+}

@@ -1,0 +1,685 @@
+//! From a caller's words to what is asked. Rules only, most specific first; never fails, at worst it did not understand.
+//!
+//! Pure: the same words after the same conversation are the same question. Callers: the module's root, `memory`.
+
+use crate::text::spoken_numbers::read_numbers;
+use crate::text::words::split_words;
+
+use super::Facts;
+use super::criteria::{Criteria, phrase};
+use super::fact::{Fact, asked_facts};
+use super::memory::{Memory, Offer};
+use super::refer::{referred, searches_many};
+use super::streets::{Mention, capitalised, unknown_street};
+use super::when::read_when;
+
+/// What a caller wants to know or have done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Question {
+    Greeting,
+    Thanks,
+    Goodbye,
+    Repeat,
+    Yes,
+    No,
+    Human,
+    HowAreYou,
+    WhoAreYou,
+    WhatCanYouDo,
+    /// A name or number was left.
+    Contact {
+        name: Option<String>,
+        phone: bool,
+    },
+    Viewing {
+        home: Option<usize>,
+        when: Option<String>,
+    },
+    Search(Criteria),
+    Count(Criteria),
+    Extreme(Extreme, Criteria),
+    /// Facts of homes; no home where it is unclear which one.
+    Fact {
+        homes: Vec<usize>,
+        facts: Vec<Fact>,
+    },
+    Compare {
+        homes: (usize, usize),
+        facts: Vec<Fact>,
+    },
+    /// A street that no listing is on.
+    UnknownStreet(String),
+    NotUnderstood,
+}
+
+/// The end of a scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extreme {
+    Cheapest,
+    Dearest,
+    Largest,
+    Smallest,
+    Newest,
+    Oldest,
+    MostBeds,
+    /// "Closest", which nobody can tell without knowing to what.
+    Nearest,
+}
+
+impl Extreme {
+    /// The one of `homes` at this end of the scale; the first of equals.
+    pub(super) fn pick(self, homes: &[usize], facts: &Facts) -> Option<usize> {
+        let mut best: Option<(i64, usize)> = None;
+        for &home in homes {
+            let listing = facts.listings.at(home)?;
+            let size = listing.area_sqft.map(|v| v as i64);
+            let year = listing.year.map(i64::from);
+            let measure = match self {
+                Self::Cheapest => Some(-(listing.price as i64)),
+                Self::Dearest => Some(listing.price as i64),
+                Self::Largest => size,
+                Self::Smallest => size.map(|v| -v),
+                Self::Newest => year,
+                Self::Oldest => year.map(|v| -v),
+                Self::MostBeds => listing.beds.map(i64::from),
+                Self::Nearest => None,
+            };
+            if let Some(measure) = measure {
+                if best.is_none_or(|(most, _)| measure > most) {
+                    best = Some((measure, home));
+                }
+            }
+        }
+        best.map(|(_, home)| home)
+    }
+}
+
+/// The extreme or comparative that the words name.
+pub(super) fn asked_extreme(words: &[String]) -> Option<Extreme> {
+    let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
+    let says = |p: &[&str]| phrase(words, p);
+    Some(
+        if has(&["cheapest", "cheaper", "lowest"])
+            || says(&["least", "expensive"])
+            || says(&["most", "affordable"])
+            || says(&["less", "expensive"])
+            || says(&["costs", "less"])
+        {
+            Extreme::Cheapest
+        } else if has(&["priciest", "dearest", "highest", "pricier"])
+            || says(&["most", "expensive"])
+            || says(&["more", "expensive"])
+            || says(&["costs", "more"])
+        {
+            Extreme::Dearest
+        } else if says(&["most", "bedrooms"]) || says(&["more", "bedrooms"]) {
+            Extreme::MostBeds
+        } else if has(&["largest", "biggest", "larger", "bigger"]) {
+            Extreme::Largest
+        } else if has(&["smallest", "smaller"]) {
+            Extreme::Smallest
+        } else if has(&["newest", "newer"]) || says(&["most", "recent"]) {
+            Extreme::Newest
+        } else if has(&["oldest", "older"]) {
+            Extreme::Oldest
+        } else if has(&["closest", "nearest"]) {
+            Extreme::Nearest
+        } else {
+            return None;
+        },
+    )
+}
+
+/// Words looked at; more than anybody says in one breath, and a bound on the work.
+const MAX_WORDS: usize = 120;
+
+/// What `text` asks, said after what `memory` holds.
+pub(super) fn understand(text: &str, memory: &Memory, facts: &Facts) -> Question {
+    let cut: String = text.chars().take(MAX_WORDS * 12).collect();
+    let mut words = split_words(&cut);
+    words.retain(|w| {
+        !matches!(w.as_str(), "um" | "uh" | "uhm" | "er" | "erm" | "hmm" | "hm" | "ah" | "please")
+    });
+    words.truncate(MAX_WORDS);
+    if words.is_empty() {
+        return Question::NotUnderstood;
+    }
+    let heard = Heard::new(&words, memory, facts);
+    heard
+        .call_itself()
+        .or_else(|| heard.viewing())
+        .or_else(|| heard.person())
+        .or_else(|| heard.unknown_street())
+        .or_else(|| heard.comparison())
+        .or_else(|| heard.extreme())
+        .or_else(|| heard.count())
+        .or_else(|| heard.fact())
+        .or_else(|| heard.search())
+        .or_else(|| heard.pleasantry())
+        .unwrap_or(Question::NotUnderstood)
+}
+
+/// One utterance with what can be read from it.
+struct Heard<'a> {
+    words: &'a [String],
+    memory: &'a Memory,
+    facts: &'a Facts,
+    mentions: Vec<Mention>,
+    /// Named or referred to.
+    homes: Vec<usize>,
+    named: bool,
+    criteria: Criteria,
+    asked: Vec<Fact>,
+}
+
+impl<'a> Heard<'a> {
+    fn new(words: &'a [String], memory: &'a Memory, facts: &'a Facts) -> Self {
+        let mentions = facts.streets.find_mentions(words);
+        let taken: Vec<(usize, usize)> = mentions.iter().map(|m| (m.start, m.end)).collect();
+        let renting = memory.criteria.as_ref().is_some_and(|c| c.lease == Some(true));
+        let mut criteria = Criteria::read(words, &taken, &facts.listings, renting);
+        let mut homes: Vec<usize> = Vec::new();
+        for home in mentions.iter().flat_map(|m| &m.homes) {
+            if !homes.contains(home) {
+                homes.push(*home);
+            }
+        }
+        if homes.is_empty() && !criteria.price.is_set() && !words.iter().any(|w| w == "$") {
+            let numbers = read_numbers(words);
+            let alone = numbers.iter().find_map(|(at, n)| {
+                let unit = words.get(at + n.words).map_or("", String::as_str);
+                let counted = matches!(unit, "square" | "dollars" | "feet" | "sqft" | "minutes")
+                    || read_when(words).is_some();
+                if counted { None } else { facts.streets.home_by_number(&n.to_string()) }
+            });
+            homes.extend(alone);
+        }
+        let named = !homes.is_empty();
+        if named {
+            criteria.place = None;
+        } else {
+            homes = referred(words, memory, facts);
+        }
+        let mut asked = asked_facts(words);
+        // The word that names the home is not what is asked: "the one with the pool".
+        if !named && !homes.is_empty() && asked.len() > 1 {
+            let span: Vec<&str> = words.iter().skip_while(|w| *w != "with").map(String::as_str).collect();
+            asked.retain(|fact| match fact {
+                Fact::Pool => !span.contains(&"pool"),
+                Fact::Garage => !span.contains(&"garage"),
+                _ => true,
+            });
+        }
+        Self { words, memory, facts, mentions, homes, named, criteria, asked }
+    }
+
+    fn has(&self, list: &[&str]) -> bool {
+        self.words.iter().any(|w| list.contains(&w.as_str()))
+    }
+
+    fn says(&self, list: &[&str]) -> bool {
+        phrase(self.words, list)
+    }
+
+    fn any(&self, phrases: &[&[&str]]) -> bool {
+        phrases.iter().any(|p| self.says(p))
+    }
+
+    fn short(&self, most: usize) -> bool {
+        self.words.len() <= most
+    }
+
+    /// About the talk and not about homes: repeat, goodbye.
+    fn call_itself(&self) -> Option<Question> {
+        if self.any(&[
+            &["say", "that", "again"],
+            &["say", "it", "again"],
+            &["come", "again"],
+            &["what", "did", "you", "say"],
+            &["one", "more", "time"],
+            &["didn't", "catch"],
+            &["didn't", "hear"],
+            &["repeat", "that"],
+            &["repeat", "it"],
+        ]) || self.short(5) && self.has(&["repeat", "pardon"])
+            || self.short(1) && self.has(&["sorry", "what"])
+        {
+            return Some(Question::Repeat);
+        }
+        let bye = self.has(&["goodbye", "bye", "farewell"])
+            || self.any(&[
+                &["that's", "all"],
+                &["that", "is", "all"],
+                &["that", "will", "be", "all"],
+                &["that'll", "be", "all"],
+                &["nothing", "else"],
+                &["good", "night"],
+                &["no", "more", "questions"],
+                &["talk", "to", "you", "later"],
+                &["see", "you"],
+            ]);
+        (bye && self.short(10) && self.homes.is_empty() || bye && self.has(&["goodbye", "bye"]))
+            .then_some(Question::Goodbye)
+    }
+
+    fn viewing(&self) -> Option<Question> {
+        let when = read_when(self.words);
+        let wants =
+            self.has(&["viewing", "viewings", "tour", "showing", "visit", "appointment", "schedule", "book"])
+                || self.any(&[
+                    &["come", "by"],
+                    &["come", "see"],
+                    &["stop", "by"],
+                    &["walk", "through"],
+                    &["come", "over"],
+                ]);
+        let looks = self.any(&[
+            &["see", "it"],
+            &["view", "it"],
+            &["see", "the"],
+            &["see", "that"],
+            &["see", "this"],
+            &["look", "at"],
+            &["view", "the"],
+            &["view", "that"],
+            &["see", "them"],
+            &["take", "a", "look"],
+            &["see", "both"],
+        ]) || self.named && self.has(&["see", "view"]);
+        let one = !self.homes.is_empty() || !searches_many(self.words) && !self.criteria.narrows();
+        let home = self.homes.first().copied();
+        let asked_before = self.memory.viewing.clone().or_else(|| {
+            matches!(self.memory.offer, Some(Offer::When | Offer::See)).then_some((self.memory.focus, None))
+        });
+        if wants && !self.says(&["virtual", "tour"])
+            || looks && one
+            || (self.has(&["see"]) && when.is_some() && one)
+        {
+            let home = home.or(self.memory.focus);
+            return Some(Question::Viewing { home, when });
+        }
+        if let Some((wanted, time)) = asked_before {
+            // The answer to "which day" or "which home".
+            if when.is_some() && self.asked.is_empty() {
+                return Some(Question::Viewing { home: home.or(wanted), when });
+            }
+            if wanted.is_none() && home.is_some() && self.asked.is_empty() {
+                return Some(Question::Viewing { home, when: time });
+            }
+            if self.memory.offer == Some(Offer::See) && self.is_yes() && self.asked.is_empty() {
+                return Some(Question::Viewing { home: wanted, when: None });
+            }
+        }
+        None
+    }
+
+    /// Wanting a person, or leaving a name and number.
+    fn person(&self) -> Option<Question> {
+        let digits: usize = read_numbers(self.words)
+            .iter()
+            .filter(|(_, n)| n.value.fract() == 0.0)
+            .map(|(_, n)| n.to_string().len())
+            .sum();
+        let says_phone = self.any(&[
+            &["my", "number"],
+            &["my", "phone"],
+            &["call", "me"],
+            &["reach", "me"],
+            &["text", "me"],
+        ]);
+        let answers = self.memory.offer == Some(Offer::Contact);
+        let long_code =
+            self.words.iter().any(|w| (10..=15).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_digit()));
+        let phone = (digits >= 7 || long_code)
+            && (says_phone || answers || digits >= 10 || long_code)
+            && !self.has(&["$", "thousand", "million", "under", "over", "between"]);
+        let name = self.name().or_else(|| {
+            let plain = self.short(3) && self.words.iter().all(|w| w.chars().all(char::is_alphabetic));
+            (answers && plain && !self.is_yes() && !self.is_no() && self.asked.is_empty())
+                .then(|| self.words.iter().map(|w| capitalised(w)).collect::<Vec<_>>().join(" "))
+        });
+        if phone || name.is_some() {
+            return Some(Question::Contact { name, phone });
+        }
+        let talks = self.has(&["speak", "talk", "connect", "transfer", "reach", "call", "contact"]);
+        let someone = self.has(&[
+            "agent",
+            "person",
+            "human",
+            "someone",
+            "somebody",
+            "realtor",
+            "representative",
+            "operator",
+            "me",
+            "team",
+        ]);
+        let wants = talks && someone && !self.any(&[&["talk", "me", "through"], &["talk", "about"]])
+            || self.any(&[&["real", "person"], &["a", "human"], &["customer", "service"], &["call", "back"]])
+            || self.short(2) && self.has(&["operator", "human", "representative"]);
+        wants.then_some(Question::Human)
+    }
+
+    fn name(&self) -> Option<String> {
+        let after = |p: &[&str]| {
+            let at = self.words.windows(p.len()).position(|w| w.iter().zip(p).all(|(a, b)| a == b))?;
+            let name: Vec<String> = self.words[at + p.len()..]
+                .iter()
+                .take_while(|w| {
+                    !matches!(w.as_str(), "and" | "my" | "at" | "the" | "i" | "i'm" | "you" | "can" | "from")
+                })
+                .filter(|w| w.chars().all(|c| c.is_alphabetic() || c == '\''))
+                .take(3)
+                .map(|w| capitalised(w))
+                .collect();
+            (!name.is_empty()).then(|| name.join(" "))
+        };
+        after(&["my", "name", "is"])
+            .or_else(|| after(&["my", "name's"]))
+            .or_else(|| after(&["i", "am", "called"]))
+    }
+
+    fn unknown_street(&self) -> Option<Question> {
+        if self.named {
+            return None;
+        }
+        unknown_street(self.words, &self.mentions).map(Question::UnknownStreet)
+    }
+
+    fn comparison(&self) -> Option<Question> {
+        let compares = self.has(&["compare", "comparison", "difference", "versus", "vs", "differ", "better"]);
+        let which = self.has(&["which", "or", "than"]) && asked_extreme(self.words).is_some();
+        let pair = match self.homes[..] {
+            [a, b, ..] => (a, b),
+            [a] if compares || which => {
+                // "Compare it with the one on Oak", "is it bigger than Maple Street?"
+                let other = self.memory.focus.filter(|focus| *focus != a)?;
+                (other, a)
+            }
+            [] if compares => match self.memory.shown[..] {
+                [a, b, ..] => (a, b),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        if !(compares || which) {
+            return None;
+        }
+        let facts = match asked_extreme(self.words) {
+            Some(Extreme::Cheapest | Extreme::Dearest) => vec![Fact::Price],
+            Some(Extreme::Largest | Extreme::Smallest) => vec![Fact::Size],
+            Some(Extreme::Newest | Extreme::Oldest) => vec![Fact::Year],
+            Some(Extreme::MostBeds) => vec![Fact::Beds],
+            _ => self.asked.clone(),
+        };
+        Some(Question::Compare { homes: pair, facts })
+    }
+
+    fn extreme(&self) -> Option<Question> {
+        let extreme = asked_extreme(self.words).filter(|e| *e != Extreme::Nearest)?;
+        let than = self.says(&["newer", "than"])
+            || self.says(&["older", "than"])
+            || self.says(&["cheaper", "than"])
+            || self.says(&["bigger", "than"])
+            || self.says(&["larger", "than"])
+            || self.says(&["smaller", "than"]);
+        if self.named
+            || (than
+                && (self.criteria.price.is_set()
+                    || self.criteria.sqft.is_set()
+                    || self.criteria.year.is_set()))
+        {
+            return None;
+        }
+        let superlative = self.words.iter().any(|w| w.ends_with("est") && w.len() > 5 && w != "interest")
+            || self.has(&["most", "least"]);
+        let mut criteria = self.criteria.clone();
+        // "anything cheaper?" goes on from the home last spoken of.
+        if !superlative && !self.has(&["which"]) {
+            if let [_] = self.homes[..] {
+                if !searches_many(self.words) {
+                    return None;
+                }
+            }
+            let listing = self.memory.focus.and_then(|home| self.facts.listings.at(home))?;
+            criteria.lease = Some(listing.lease);
+            let price = listing.price as f64;
+            match extreme {
+                Extreme::Cheapest => criteria.price.most = Some(price - 1.0),
+                Extreme::Dearest => criteria.price.least = Some(price + 1.0),
+                Extreme::Largest => criteria.sqft.least = Some(listing.area_sqft? as f64 + 1.0),
+                Extreme::Smallest => criteria.sqft.most = Some(listing.area_sqft? as f64 - 1.0),
+                Extreme::Newest => criteria.year.least = Some(f64::from(listing.year?) + 1.0),
+                Extreme::Oldest => criteria.year.most = Some(f64::from(listing.year?) - 1.0),
+                Extreme::MostBeds | Extreme::Nearest => {
+                    criteria.beds.least = Some(f64::from(listing.beds?) + 1.0)
+                }
+            }
+            return Some(Question::Search(criteria));
+        }
+        if extreme == Extreme::MostBeds {
+            criteria.beds = Default::default();
+        }
+        // "Which of them is cheapest?" asks about those just named.
+        let among = !criteria.is_set()
+            && self.memory.shown.len() > 1
+            && (self.has(&["them", "those", "these", "which"]) && !searches_many(self.words));
+        if among {
+            if let Some(home) = extreme.pick(&self.memory.shown, self.facts) {
+                let fact = match extreme {
+                    Extreme::Cheapest | Extreme::Dearest => Fact::Price,
+                    Extreme::Largest | Extreme::Smallest => Fact::Size,
+                    Extreme::MostBeds => Fact::Beds,
+                    _ => Fact::Year,
+                };
+                return Some(Question::Fact { homes: vec![home], facts: vec![fact] });
+            }
+        }
+        Some(Question::Extreme(extreme, criteria))
+    }
+
+    fn count(&self) -> Option<Question> {
+        let at = self.words.windows(2).position(|w| w[0] == "how" && w[1] == "many")?;
+        let noun = self.words.get(at + 2).map_or("", String::as_str);
+        let counts_rooms = matches!(
+            noun,
+            "bed"
+                | "beds"
+                | "bedroom"
+                | "bedrooms"
+                | "bath"
+                | "baths"
+                | "bathroom"
+                | "bathrooms"
+                | "rooms"
+                | "cars"
+                | "stories"
+                | "floors"
+                | "levels"
+                | "square"
+                | "acres"
+                | "car"
+                | "garages"
+                | "spaces"
+                | "full"
+                | "half"
+        );
+        if counts_rooms || self.named {
+            return None;
+        }
+        let refines = self.has(&["those", "them", "these"]);
+        Some(Question::Count(self.with_earlier(refines)))
+    }
+
+    /// The criteria of this question, with the earlier ones below where it goes on from them.
+    fn with_earlier(&self, refines: bool) -> Criteria {
+        match &self.memory.criteria {
+            Some(earlier) if refines => self.criteria.clone().on_top_of(earlier),
+            _ => self.criteria.clone(),
+        }
+    }
+
+    fn leads_on(&self) -> bool {
+        matches!(
+            self.words[0].as_str(),
+            "and" | "what" | "how" | "but" | "only" | "with" | "in" | "under" | "over" | "or" | "then"
+        ) && (self.words[0] != "what" && self.words[0] != "how"
+            || self.words.get(1).is_some_and(|w| w == "about"))
+    }
+
+    fn fact(&self) -> Option<Question> {
+        let many = searches_many(self.words);
+        let fact = |homes: Vec<usize>, facts: Vec<Fact>| Some(Question::Fact { homes, facts });
+        if !self.homes.is_empty() && !(many && !self.named) {
+            let homes = self.homes.clone();
+            if !self.asked.is_empty() && self.asked != [Fact::Describe] {
+                return fact(homes, self.asked.clone());
+            }
+            // "What about the one on Oak?" asks the same of another home; so does naming the home we asked for.
+            let same =
+                self.leads_on() || self.memory.offer == Some(Offer::Which) && self.memory.focus.is_none();
+            if same && !self.memory.facts.is_empty() && self.asked.is_empty() {
+                return fact(homes, self.memory.facts.clone());
+            }
+            let pronoun = !self.named
+                && self
+                    .words
+                    .iter()
+                    .any(|w| matches!(w.as_str(), "it" | "that" | "this" | "that's" | "it's"));
+            let refines = self.criteria.narrows() && pronoun;
+            let bare_pronoun = pronoun
+                && self.asked.is_empty()
+                && !self.says(&["about", "it"])
+                && !self.says(&["that", "one"]);
+            if !refines && !bare_pronoun {
+                return fact(homes, vec![Fact::Describe]);
+            }
+            return None;
+        }
+        if self.asked.is_empty() || many {
+            return None;
+        }
+        if self.asked == [Fact::Describe] {
+            let home = self.memory.focus?;
+            let about_it = self.has(&["more", "details", "describe", "description", "information", "info"]);
+            return if about_it && !self.criteria.narrows() {
+                fact(vec![home], self.asked.clone())
+            } else {
+                None
+            };
+        }
+        let wants_such = self.criteria.narrows()
+            || self.says(&["with", "a"])
+            || self.says(&["do", "you", "have"])
+            || self.has(&["with", "want", "need", "show"]);
+        if wants_such {
+            return None;
+        }
+        match (self.memory.focus, &self.memory.shown[..]) {
+            (Some(home), _) => fact(vec![home], self.asked.clone()),
+            // "Which one has a pool?" looks among those shown.
+            (None, shown) if shown.len() > 1 && self.has(&["which", "any", "do"]) => {
+                let fits =
+                    |home: &usize| self.facts.listings.at(*home).is_some_and(|l| self.criteria.fits(l));
+                let fitting: Vec<usize> = shown.iter().copied().filter(fits).collect();
+                if self.criteria.is_set() && !fitting.is_empty() {
+                    fact(fitting, self.asked.clone())
+                } else {
+                    fact(shown.to_vec(), self.asked.clone())
+                }
+            }
+            _ if matches!(self.asked[..], [Fact::Other(_)]) && self.memory.shown.is_empty() => None,
+            _ => fact(Vec::new(), self.asked.clone()),
+        }
+    }
+
+    fn search(&self) -> Option<Question> {
+        let many = searches_many(self.words);
+        let opens = many
+            || self.any(&[
+                &["show", "me"],
+                &["looking", "for"],
+                &["do", "you", "have"],
+                &["have", "you", "got"],
+                &["what", "do", "you"],
+                &["i", "want"],
+                &["i", "need"],
+                &["for", "sale"],
+                &["for", "rent"],
+                &["find", "me"],
+                &["search"],
+            ]);
+        if self.criteria.is_set() {
+            let fresh = many && !self.leads_on() && !self.has(&["ones", "those", "them"]);
+            return Some(Question::Search(self.with_earlier(!fresh)));
+        }
+        let asks_help = self.any(&[&["what", "can", "you"], &["what", "do", "you", "do"]]);
+        (opens && !asks_help && (many || self.short(7) && self.has(&["have", "available", "sale", "rent"])))
+            .then(|| Question::Search(Criteria::default()))
+    }
+
+    fn is_yes(&self) -> bool {
+        self.has(&[
+            "yes",
+            "yeah",
+            "yep",
+            "sure",
+            "okay",
+            "ok",
+            "definitely",
+            "absolutely",
+            "yup",
+            "certainly",
+        ]) || self.any(&[
+            &["go", "ahead"],
+            &["i", "would"],
+            &["of", "course"],
+            &["sounds", "good"],
+            &["why", "not"],
+        ]) || self.short(2) && self.has(&["right", "correct", "great"])
+    }
+
+    fn is_no(&self) -> bool {
+        self.has(&["no", "nope", "nah"])
+            || self.any(&[&["not", "now"], &["not", "really"], &["don't", "think"]])
+    }
+
+    fn pleasantry(&self) -> Option<Question> {
+        if self.any(&[&["how", "are", "you"], &["how's", "it", "going"], &["how", "do", "you", "do"]]) {
+            return Some(Question::HowAreYou);
+        }
+        if self.any(&[
+            &["who", "are", "you"],
+            &["are", "you", "a", "robot"],
+            &["your", "name"],
+            &["who", "is", "this"],
+        ]) || self.has(&["robot", "bot", "computer", "machine"])
+        {
+            return Some(Question::WhoAreYou);
+        }
+        if self.has(&["help"])
+            || self.any(&[&["what", "can", "you"], &["what", "can", "i"], &["what", "do", "you", "do"]])
+        {
+            return Some(Question::WhatCanYouDo);
+        }
+        if self.has(&["thanks", "thank", "thankyou", "appreciate"]) || self.short(3) && self.has(&["cheers"])
+        {
+            return Some(Question::Thanks);
+        }
+        let greets = self.has(&["hello", "hi", "hey", "howdy", "greetings"])
+            || self.any(&[
+                &["good", "morning"],
+                &["good", "afternoon"],
+                &["good", "evening"],
+                &["good", "day"],
+            ]);
+        if greets && self.short(8) {
+            return Some(Question::Greeting);
+        }
+        // "no thanks" was thanks above; a plain no or yes answers what we asked.
+        if self.is_no() && self.short(8) {
+            return Some(Question::No);
+        }
+        (self.is_yes() && self.short(8)).then_some(Question::Yes)
+    }
+}
