@@ -104,6 +104,8 @@ pub struct Ingress {
 #[derive(Debug)]
 enum Source {
     Sniffing,
+    /// Nothing more will come.
+    Done,
     Between(Between),
     Raw(RawTrack),
     Packets(Box<PacketReader>),
@@ -193,7 +195,12 @@ impl Ingress {
             match self.step() {
                 Ok(Step::Worked) => {}
                 Ok(Step::Ended) => self.end_source(),
-                Ok(Step::NeedMore) if self.bytes.is_closed() && self.source.is_open() => self.end_source(),
+                Ok(Step::NeedMore) if self.bytes.is_closed() && self.source.is_open() => {
+                    self.end_source();
+                    // What is still queued is a piece that will never be whole.
+                    self.source = Source::Done;
+                    self.bytes.take(usize::MAX);
+                }
                 Ok(Step::NeedMore) => return Ok(None),
                 Err(error) => {
                     self.fault = Some(error.clone());
@@ -239,6 +246,7 @@ impl Ingress {
                 _ if bytes.is_closed() => Err(foreign(bytes)),
                 _ => Ok(Step::NeedMore),
             },
+            Source::Done => Ok(Step::NeedMore),
             Source::Between(between) => match between.search(bytes, limits)? {
                 Found::Header(kind) => {
                     *source = Source::reader(kind);
@@ -296,13 +304,14 @@ impl Source {
 
     /// Whether something is being read whose end has not been told yet.
     fn is_open(&self) -> bool {
-        !matches!(self, Self::Sniffing | Self::Between(_))
+        !matches!(self, Self::Sniffing | Self::Done | Self::Between(_))
     }
 
     fn flush(&mut self, ready: &mut Ready) {
         match self {
             // Decoded Opus has no tail inside the decoder.
-            Self::Sniffing | Self::Between(_) | Self::Packets(_) | Self::WebM(_) | Self::Ogg(_) => {}
+            Self::Packets(_) | Self::WebM(_) | Self::Ogg(_) => {}
+            Self::Sniffing | Self::Done | Self::Between(_) => {}
             Self::Raw(track) => track.flush(ready),
             Self::Wav(reader) => reader.flush(ready),
         }

@@ -112,13 +112,18 @@ impl OggReader {
             }
             return self.pass_over(bytes, stray, limits);
         }
-        let Some((header, rest)) = seen.split_at_checked(HEADER_BYTES) else { return Ok(Step::NeedMore) };
-        let segments = usize::from(header[26]);
-        let Some((lengths, rest)) = rest.split_at_checked(segments) else { return Ok(Step::NeedMore) };
-        let body: usize = lengths.iter().map(|&length| usize::from(length)).sum();
-        let Some(body) = rest.get(..body) else { return Ok(Step::NeedMore) };
-        let total = HEADER_BYTES + segments + body.len();
-        if header[4] != 0 || checksum(&seen[..total]) != u32_at(header, 22) {
+        // The version is 0 and five flags are not in use; anything else only looks like a page.
+        if seen.get(4).is_some_and(|&version| version != 0) || seen.get(5).is_some_and(|&flags| flags > 7) {
+            return self.pass_over(bytes, MAGIC.len(), limits);
+        }
+        let Some((header, lengths, body)) = split_page(seen) else {
+            if bytes.is_closed() {
+                return self.pass_over(bytes, MAGIC.len(), limits);
+            }
+            return Ok(Step::NeedMore);
+        };
+        let total = HEADER_BYTES + lengths.len() + body.len();
+        if checksum(&seen[..total]) != u32_at(header, 22) {
             // Only the mark is given up: a whole page may begin inside what this one claims to be.
             return self.pass_over(bytes, MAGIC.len(), limits);
         }
@@ -295,6 +300,14 @@ impl Page {
         }
         duration
     }
+}
+
+/// A page's header, segment lengths and body, if it is whole.
+fn split_page(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+    let (lengths, rest) = rest.split_at_checked(header[26].into())?;
+    let body: usize = lengths.iter().map(|&length| usize::from(length)).sum();
+    Some((header, lengths, rest.get(..body)?))
 }
 
 /// Bytes before the next page mark, or before what may become one.

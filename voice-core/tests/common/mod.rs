@@ -51,7 +51,12 @@ pub fn opus_packets(seconds: f64) -> (Vec<Vec<u8>>, u16) {
 
 /// 20 ms packets of 16 kHz samples, and the encoder's pre-skip at 48 kHz.
 pub fn encode(samples: &[i16]) -> (Vec<Vec<u8>>, u16) {
-    let mut encoder = OpusEncoder::new(SampleRate::HZ_16000, 24_000).unwrap();
+    encode_at(24_000, samples)
+}
+
+/// As [`encode`], at a bit rate.
+pub fn encode_at(bits_per_second: i32, samples: &[i16]) -> (Vec<Vec<u8>>, u16) {
+    let mut encoder = OpusEncoder::new(SampleRate::HZ_16000, bits_per_second).unwrap();
     let packets = samples
         .chunks_exact(320)
         .map(|frame| {

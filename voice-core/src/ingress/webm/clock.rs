@@ -124,8 +124,12 @@ mod tests {
 
     /// A clock that has played ten blocks of 20 ms from 0.
     fn running() -> BlockClock {
+        played(10)
+    }
+
+    fn played(blocks: i64) -> BlockClock {
         let mut clock = BlockClock::default();
-        for i in 0..10 {
+        for i in 0..blocks {
             assert_eq!(clock.arrive(i * 20 * MS, 20 * MS, i as u64), play(0));
         }
         clock
@@ -184,14 +188,14 @@ mod tests {
 
     #[test]
     fn a_lost_cluster_header_costs_a_quarter_second_and_no_time() {
-        let mut clock = running();
-        // The header that said 300 ms is lost, so the timestamps seem to start at 0 again.
+        let mut clock = played(30);
+        // The header that said 1,000 ms is lost, so the timestamps seem to start at 0 again.
         let arrivals: Vec<Arrival> =
             (0..25).map(|i| clock.arrive(i * 20 * MS, 20 * MS, 100 + i as u64)).collect();
         assert_eq!(arrivals.iter().filter(|&&a| a == Arrival::Drop).count(), 12);
         assert!(arrivals[12..].iter().all(|&a| a == play(0)));
-        // The next header is right again: 200 ms were played, then 13 blocks, and now it is 800 ms.
-        assert_eq!(clock.arrive(800 * MS, 20 * MS, 500), play(800 - 200 - 13 * 20));
+        // The next header is right again: 600 ms were played, then 13 blocks, and now it is 2 s.
+        assert_eq!(clock.arrive(2_000 * MS, 20 * MS, 500), play(2_000 - 600 - 13 * 20));
     }
 
     #[test]

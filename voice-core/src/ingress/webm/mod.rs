@@ -193,9 +193,6 @@ impl WebmReader {
             (SIMPLE_BLOCK | BLOCK_GROUP, Place::Cluster) => {
                 return self.block_element(bytes, id, start, size, limits);
             }
-            (VOID | CRC_32, Place::Cluster) if size.is_none_or(|size| size > limits.element_bytes as u64) => {
-                return self.break_off(bytes);
-            }
             _ => {}
         }
         let Some(size) = size else {
@@ -220,13 +217,18 @@ impl WebmReader {
                 Ok(Step::Worked)
             }
             (TIMESTAMP, Place::Cluster, _) => self.break_off(bytes),
-            (_, Place::Cluster, _) if !is_cluster_child(id) => self.unknown_in_cluster(bytes, start, size),
-            _ => {
-                bytes.take(start);
-                self.skip = size;
-                Ok(Step::Worked)
-            }
+            (POSITION | PREV_SIZE | CRC_32, Place::Cluster, _) if size > 8 => self.break_off(bytes),
+            (POSITION | PREV_SIZE | CRC_32, Place::Cluster, _) => self.skip_element(bytes, start, size),
+            // Where audio has begun, anything unusual may be what lost bytes look like.
+            _ if self.clustered && !is_top_level(id) => self.unusual(bytes, start, size),
+            _ => self.skip_element(bytes, start, size),
         }
+    }
+
+    fn skip_element(&mut self, bytes: &mut ByteQueue, start: usize, size: u64) -> Result<Step, IngressError> {
+        bytes.take(start);
+        self.skip = size;
+        Ok(Step::Worked)
     }
 
     /// Reads a whole small element. `false`: its content is nonsense.
@@ -275,15 +277,16 @@ impl WebmReader {
         let Some(size) = size else { return self.break_off(bytes) };
         let seen = &bytes.as_slice()[start..];
         let body = &seen[..size.min(seen.len())];
-        // A recorder that starts anew after lost bytes puts its header into what the block still claims.
+        // A recorder that starts anew after lost bytes puts its header into what the block still claims, or across its
+        // end, where a block that ends like a header waits for the bytes that tell.
         while self.searched < body.len() {
-            match starts_document(&body[self.searched..]) {
+            match starts_document(&seen[self.searched..]) {
                 Read::Got(..) => {
                     bytes.take(start + self.searched);
                     self.searched = 0;
                     return Ok(Step::Ended);
                 }
-                Read::Short if body.len() < size => return Ok(Step::NeedMore),
+                Read::Short if !bytes.is_closed() => return Ok(Step::NeedMore),
                 _ => self.searched += 1,
             }
         }
@@ -347,29 +350,22 @@ impl WebmReader {
         Ok(())
     }
 
-    /// Skips an element of unknown kind inside a cluster if something known follows it; otherwise bytes were lost.
-    fn unknown_in_cluster(
-        &mut self,
-        bytes: &mut ByteQueue,
-        start: usize,
-        size: u64,
-    ) -> Result<Step, IngressError> {
+    /// Skips an element that has no business between blocks if something known follows it; otherwise bytes were lost.
+    fn unusual(&mut self, bytes: &mut ByteQueue, start: usize, size: u64) -> Result<Step, IngressError> {
         let end = start as u64 + size;
+        let parent_end = if self.place == Place::Cluster { self.cluster_end } else { self.segment_end };
         if size > BELIEVED_UNKNOWN {
-            let inside = self.cluster_end.is_some_and(|cluster| bytes.position() + end <= cluster);
-            if !inside {
+            if !parent_end.is_some_and(|parent_end| bytes.position() + end <= parent_end) {
                 return self.break_off(bytes);
             }
-        } else if self.cluster_end.is_none_or(|cluster| bytes.position() + end != cluster) {
+        } else if parent_end.is_none_or(|parent_end| bytes.position() + end != parent_end) {
             match bytes.as_slice().get(end as usize..).map(read_id) {
                 Some(Read::Got(id, _)) if is_cluster_child(id) || is_top_level(id) => {}
                 None | Some(Read::Short) if !bytes.is_closed() => return Ok(Step::NeedMore),
                 _ => return self.break_off(bytes),
             }
         }
-        bytes.take(start);
-        self.skip = size;
-        Ok(Step::Worked)
+        self.skip_element(bytes, start, size)
     }
 
     /// Gives up the byte at the front, where no element starts, and searches from there.
