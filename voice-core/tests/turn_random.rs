@@ -2,8 +2,8 @@
 
 mod scenes;
 
-use scenes::ms;
 use proptest::prelude::*;
+use scenes::ms;
 use voice_core::playout::Shape;
 use voice_core::sim::{Act, Call, Link, LlmFault, Random, Scene, SttFault, TtsFault, exercise_turns};
 

@@ -61,11 +61,13 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         .llm(Arc::new(Concierge::with_samples()));
     // Loading computes for a second and must not stand in the way of the async workers.
     let loaded = tokio::task::spawn_blocking(move || load_local(&pool)).await;
-    let failed = |e: tokio::task::JoinError| ProviderError::Failed { provider: "local speech", detail: e.to_string() };
+    let failed =
+        |e: tokio::task::JoinError| ProviderError::Failed { provider: "local speech", detail: e.to_string() };
     match loaded.unwrap_or_else(|e| Err(failed(e))) {
         #[cfg(feature = "local")]
         Ok(local) => {
-            let engine = base.vad(local.vad).turn_model(local.turn_model).stt(local.stt).tts(local.tts).build()?;
+            let engine =
+                base.vad(local.vad).turn_model(local.turn_model).stt(local.stt).tts(local.tts).build()?;
             Ok(Built { engine, notes: Vec::new(), hears: true, speaks: true })
         }
         #[cfg(not(feature = "local"))]
@@ -111,7 +113,8 @@ fn load_local(pool: &Arc<Pool>) -> Result<voice_core::local::LocalStages, Provid
     use voice_core::local::weights::Cache;
 
     let missing = |detail: String| ProviderError::ModelMissing { provider: "local speech", detail };
-    let cache = Cache::of_user().ok_or_else(|| missing("neither HOME nor XDG_CACHE_HOME names a folder".to_owned()))?;
+    let cache = Cache::of_user()
+        .ok_or_else(|| missing("neither HOME nor XDG_CACHE_HOME names a folder".to_owned()))?;
     let absent = cache.missing_files();
     if !absent.is_empty() {
         let names: Vec<&str> = absent.iter().map(|f| f.name).collect();
@@ -122,5 +125,8 @@ fn load_local(pool: &Arc<Pool>) -> Result<voice_core::local::LocalStages, Provid
 
 #[cfg(not(feature = "local"))]
 fn load_local(_pool: &Arc<Pool>) -> Result<std::convert::Infallible, ProviderError> {
-    Err(ProviderError::ModelMissing { provider: "local speech", detail: "this build has no local models".to_owned() })
+    Err(ProviderError::ModelMissing {
+        provider: "local speech",
+        detail: "this build has no local models".to_owned(),
+    })
 }

@@ -11,10 +11,10 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 
 use crate::audio::{Resampler, SampleRate};
-use crate::context::ContextSource;
+use crate::context::{ContextQuery, ContextSource};
 use crate::error::ProviderError;
 use crate::ids::{ReplyId, SessionId};
-use crate::llm::{LlmEvent, Message};
+use crate::llm::LlmEvent;
 use crate::tts::{SpeechEvent, Voice};
 
 pub(super) type TextStream = BoxStream<'static, Result<LlmEvent, ProviderError>>;
@@ -23,7 +23,7 @@ pub(super) type SpeechStream = BoxStream<'static, Result<SpeechEvent, ProviderEr
 /// What is being done for one reply.
 pub(super) struct Answer {
     pub(super) reply: ReplyId,
-    context: Option<BoxFuture<'static, Vec<Message>>>,
+    context: Option<BoxFuture<'static, Vec<String>>>,
     pub(super) text: Option<TextStream>,
     clauses: Option<mpsc::Sender<String>>,
     pub(super) speech: Option<SpeechStream>,
@@ -35,7 +35,7 @@ pub(super) struct Answer {
 /// What an answer's streams gave.
 pub(super) enum Progress {
     /// The look-up is over.
-    Context(Vec<Message>),
+    Context(Vec<String>),
     /// The model's next event; `None` at its end.
     Text(Option<Result<LlmEvent, ProviderError>>),
     /// The voice's next event; `None` at its end.
@@ -56,7 +56,7 @@ impl Answer {
         }
     }
 
-    /// Starts the look-up, which gives facts as messages before its deadline or nothing.
+    /// Starts the look-up, which gives facts before its deadline or nothing.
     pub(super) fn look_up(
         &mut self,
         source: Option<&Arc<dyn ContextSource>>,
@@ -67,8 +67,19 @@ impl Answer {
         self.context = Some(match source {
             None => std::future::ready(Vec::new()).boxed(),
             Some(source) => {
-                let lookup = source.look_up(session, said);
-                async move { tokio::time::timeout(deadline, lookup).await.unwrap_or_default() }.boxed()
+                let name = source.name();
+                let lookup = source.look_up(ContextQuery { session, said: said.to_owned() });
+                let bounded = async move {
+                    match tokio::time::timeout(deadline, lookup).await {
+                        Ok(Ok(facts)) => facts,
+                        Ok(Err(error)) => {
+                            tracing::warn!(source = name, %error, "a look-up failed; answering without it");
+                            Vec::new()
+                        }
+                        Err(_) => Vec::new(),
+                    }
+                };
+                bounded.boxed()
             }
         });
     }

@@ -15,7 +15,7 @@ use crate::context::Conversation;
 use crate::ids::UtteranceId;
 use crate::infer::Weight;
 use crate::ingress::IngressError;
-use crate::llm::{LlmEvent, LlmRequest};
+use crate::llm::LlmEvent;
 use crate::playout::{Playout, Shape};
 use crate::stt::{SttEvent, SttOptions, SttStream};
 use crate::time::SessionTime;
@@ -114,7 +114,7 @@ impl Driver {
             answer: None,
             playout: Playout::new(shape, options.output.rate(), options.clears),
             encoder: Encoder::new(options.output),
-            conversation: Conversation::new(&parts.instructions),
+            conversation: Conversation::new(parts.instructions.as_str()),
             judging: 0,
             muted: false,
             input_over: None,
@@ -576,9 +576,7 @@ impl Driver {
         match progress {
             Progress::Context(facts) => {
                 answer.end_look_up();
-                let messages = self.conversation.messages(facts);
-                let request =
-                    LlmRequest { session: self.options.id, messages, language: self.parts.language.clone() };
+                let request = self.conversation.request(self.options.id, &self.parts.language, &facts);
                 answer.text = Some(self.parts.llm.reply(request));
                 self.tell(Input::ContextReady { reply });
             }

@@ -67,9 +67,21 @@ impl Engine {
         let (audio_in, audio) = mpsc::channel(AUDIO_QUEUE);
         let (end_in, end) = oneshot::channel();
         let exits = Exits::new(events_in, audio_in, end_in);
-        let driver = Driver::new(self.0.clone(), options, Entries { incoming, controls, hangup: hangup.clone() }, exits)?;
+        let driver = Driver::new(
+            self.0.clone(),
+            options,
+            Entries { incoming, controls, hangup: hangup.clone() },
+            exits,
+        )?;
         let task = tokio::spawn(driver.run());
-        Ok(Session { id, sender: SessionSender { input, controls: controls_in, hangup }, events, audio, end: Some(end), task })
+        Ok(Session {
+            id,
+            sender: SessionSender { input, controls: controls_in, hangup },
+            events,
+            audio,
+            end: Some(end),
+            task,
+        })
     }
 
     /// Name of the recogniser, the answerer, the voice, the voice activity model and the turn model.

@@ -4,7 +4,7 @@
 //! recogniser's pre-roll read. It is filled and read by the call's own task.
 
 use ringbuf::HeapRb;
-use ringbuf::traits::{Observer, RingBuffer};
+use ringbuf::traits::Observer;
 
 use crate::audio::{FRAME_SAMPLES, Frame, SamplePos};
 use crate::ingress::{Declared, Ingress, IngressError, Limits, Pulled};

@@ -143,7 +143,8 @@ fn replay(args: ReplayArgs) -> ExitCode {
             if options.diff {
                 return replay::diff(&options, &policy);
             }
-            let built = engine::ready(&config, policy).await.map_err(|e| ReplayError::Pipeline(e.to_string()))?;
+            let built =
+                engine::ready(&config, policy).await.map_err(|e| ReplayError::Pipeline(e.to_string()))?;
             if !built.hears || !built.speaks {
                 return Err(ReplayError::Pipeline(built.notes.join("; ")));
             }

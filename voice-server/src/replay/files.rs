@@ -35,7 +35,8 @@ impl Recorded {
     /// # Errors
     /// The file cannot be read or is too large.
     pub fn read(&self) -> Result<Bytes, ReplayError> {
-        let failed = |e: std::io::Error| ReplayError::Input(format!("{} cannot be read: {e}", self.path.display()));
+        let failed =
+            |e: std::io::Error| ReplayError::Input(format!("{} cannot be read: {e}", self.path.display()));
         let size = fs::metadata(&self.path).map_err(failed)?.len();
         if size > LARGEST {
             return Err(ReplayError::Input(format!("{} is larger than 2 GiB", self.path.display())));
@@ -61,7 +62,8 @@ pub fn collect(paths: &[PathBuf]) -> Result<Vec<Recorded>, ReplayError> {
     }
     if found.is_empty() {
         return Err(ReplayError::Input(
-            "there is nothing to replay: name a .wav, .ogg, .opus or .webm file, or a folder with some".to_owned(),
+            "there is nothing to replay: name a .wav, .ogg, .opus or .webm file, or a folder with some"
+                .to_owned(),
         ));
     }
     Ok(found)

@@ -183,7 +183,9 @@ async fn replay_one(
                 Output::Ended(SessionEnd::Unsupported(reason) | SessionEnd::TooBig(reason)) => {
                     return Err(Fault::Input(reason));
                 }
-                Output::Ended(SessionEnd::Fault) => return Err(Fault::Pipeline("the call broke off".to_owned())),
+                Output::Ended(SessionEnd::Fault) => {
+                    return Err(Fault::Pipeline("the call broke off".to_owned()));
+                }
                 _ => {}
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use voice_core::metrics::{Ledger, Stage};
+use voice_core::metrics::Stage;
 use voice_core::text::words::{WordErrors, word_error_rate};
 use voice_core::turn::TurnRecord;
 
@@ -117,7 +117,12 @@ impl Printer {
             print_json(&summary);
         } else {
             let ms = |v: Option<f64>| v.map_or("none".to_owned(), |v| format!("{v:.0} ms"));
-            print!("{} files, {} turns; first sound p50 {}", summary.files, summary.turns, ms(summary.p50_ms));
+            print!(
+                "{} files, {} turns; first sound p50 {}",
+                summary.files,
+                summary.turns,
+                ms(summary.p50_ms)
+            );
             print!(", p95 {}", ms(summary.p95_ms));
             match summary.wer {
                 Some(wer) => println!("; word error rate {:.1} %", wer * 100.0),
@@ -173,17 +178,16 @@ fn print_waterfall(turn: &Turn) {
 /// Stages shorter than this would only be noise on the screen; they still count.
 const SHOWN_FROM_MS: f64 = 0.1;
 
-/// The sum of a ledger's stages in the unit that is printed; for tests of the account.
-#[cfg(test)]
-fn sum_ms(ledger: &Ledger) -> f64 {
-    ledger.entries().map(|(_, d)| quantised(d)).sum()
-}
-
 #[cfg(test)]
 mod tests {
+    use voice_core::metrics::Ledger;
     use voice_core::time::SessionTime;
 
     use super::*;
+
+    fn sum_ms(ledger: &Ledger) -> f64 {
+        ledger.entries().map(|(_, d)| quantised(d)).sum()
+    }
 
     #[test]
     fn percentiles_are_values_that_occurred() {
@@ -197,7 +201,10 @@ mod tests {
     fn printed_stages_sum_exactly() {
         let mut ledger = Ledger::open(SessionTime::ZERO);
         for (i, stage) in Stage::ALL.into_iter().enumerate() {
-            ledger.book(stage, SessionTime::from_start(std::time::Duration::from_micros(1_733 * (i as u64 + 1))));
+            ledger.book(
+                stage,
+                SessionTime::from_start(std::time::Duration::from_micros(1_733 * (i as u64 + 1))),
+            );
         }
         let total = sum_ms(&ledger);
         let again: f64 = ledger.entries().map(|(_, d)| quantised(d)).collect::<Vec<_>>().iter().rev().sum();

@@ -11,8 +11,8 @@ use voice_core::session::{PlayoutClock, Session, SessionEnd, SessionOptions, Ses
 use voice_core::turn;
 
 use super::call::{
-    Answerer, CallInput, CallOptions, CallOutput, Control, DeclaredInput, Ended, Event, Output, OutputFormat, Profile,
-    Refused, StageStatus, TurnRecord,
+    Answerer, CallInput, CallOptions, CallOutput, Control, DeclaredInput, Ended, Event, Output, OutputFormat,
+    Profile, Refused, StageStatus, TurnRecord,
 };
 use crate::engine::Built;
 
@@ -150,7 +150,9 @@ fn closed(end: SessionEnd) -> Event {
 
 fn told(event: turn::Event) -> Option<Event> {
     Some(match event {
-        turn::Event::Transcript { turn, text, is_final } => Event::Transcript { turn: turn.0, text, is_final },
+        turn::Event::Transcript { turn, text, is_final } => {
+            Event::Transcript { turn: turn.0, text, is_final }
+        }
         turn::Event::Reply { turn, text } => Event::Reply { turn: turn.0, text },
         turn::Event::SpeechStarted => Event::SpeechStarted,
         turn::Event::SpeechEnded => Event::SpeechEnded,

@@ -95,6 +95,11 @@ impl Concierge {
         Self { facts: Arc::new(Facts::new(listings)) }
     }
 
+    /// An answerer for the sample listings, which are in Austin, Texas, and nowhere for sale.
+    pub fn with_samples() -> Self {
+        Self::new(sample_listings().clone())
+    }
+
     /// The answer to the last message, which should be the caller's; never empty. Without one it greets.
     pub fn answer(&self, messages: &[Message]) -> String {
         let Some(last) = messages.iter().rposition(|m| m.role == Role::User) else {
