@@ -374,7 +374,7 @@ impl WebmReader {
         let end = start as u64 + size;
         let parent_end = if self.place == Place::Cluster { self.cluster_end } else { self.segment_end };
         if size > BELIEVED_UNKNOWN {
-            if !parent_end.is_some_and(|parent_end| bytes.position() + end <= parent_end) {
+            if parent_end.is_none_or(|parent_end| bytes.position() + end > parent_end) {
                 return self.break_off(bytes);
             }
         } else if parent_end.is_none_or(|parent_end| bytes.position() + end != parent_end) {
