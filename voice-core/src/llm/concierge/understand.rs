@@ -36,6 +36,10 @@ pub(super) enum Question {
         when: Option<String>,
     },
     Search(Criteria),
+    /// More of the same, without what was just named.
+    Others(Criteria),
+    /// Which towns and kinds of homes there are.
+    Coverage,
     Count(Criteria),
     Extreme(Extreme, Criteria),
     /// Facts of homes; no home where it is unclear which one.
@@ -104,6 +108,8 @@ pub(super) fn asked_extreme(words: &[String]) -> Option<Extreme> {
             || says(&["most", "affordable"])
             || says(&["less", "expensive"])
             || says(&["costs", "less"])
+            || says(&["too", "expensive"])
+            || says(&["too", "much"])
         {
             Extreme::Cheapest
         } else if has(&["priciest", "dearest", "highest", "pricier"])
@@ -152,11 +158,47 @@ pub(super) fn understand(text: &str, memory: &Memory, facts: &Facts) -> Question
         .or_else(|| heard.unknown_street())
         .or_else(|| heard.comparison())
         .or_else(|| heard.extreme())
+        .or_else(|| heard.coverage())
         .or_else(|| heard.count())
         .or_else(|| heard.fact())
         .or_else(|| heard.search())
         .or_else(|| heard.pleasantry())
+        .or_else(|| heard.beyond_the_data())
         .unwrap_or(Question::NotUnderstood)
+}
+
+/// A house number said without its street, as in "what about 1208?", and which words it takes.
+fn lone_number(words: &[String], facts: &Facts) -> Option<(usize, (usize, usize))> {
+    read_numbers(words).into_iter().find_map(|(at, number)| {
+        // Round numbers are prices more often than houses.
+        if number.value % 50.0 == 0.0 {
+            return None;
+        }
+        let before = at.checked_sub(1).map_or("", |i| words[i].as_str());
+        let after = words.get(at + number.words).map_or("", String::as_str);
+        let introduced = matches!(
+            before,
+            "" | "about"
+                | "number"
+                | "is"
+                | "at"
+                | "and"
+                | "does"
+                | "the"
+                | "of"
+                | "see"
+                | "in"
+                | "on"
+                | "or"
+                | "with"
+        );
+        let counted = matches!(
+            after,
+            "square" | "dollars" | "feet" | "sqft" | "minutes" | "thousand" | "a" | "k" | "or"
+        );
+        let home = facts.streets.home_by_number(&number.to_string())?;
+        (introduced && !counted).then_some((home, (at, at + number.words)))
+    })
 }
 
 /// One utterance with what can be read from it.
@@ -175,25 +217,21 @@ struct Heard<'a> {
 impl<'a> Heard<'a> {
     fn new(words: &'a [String], memory: &'a Memory, facts: &'a Facts) -> Self {
         let mentions = facts.streets.find_mentions(words);
-        let taken: Vec<(usize, usize)> = mentions.iter().map(|m| (m.start, m.end)).collect();
-        let renting = memory.criteria.as_ref().is_some_and(|c| c.lease == Some(true));
-        let mut criteria = Criteria::read(words, &taken, &facts.listings, renting);
+        let mut taken: Vec<(usize, usize)> = mentions.iter().map(|m| (m.start, m.end)).collect();
         let mut homes: Vec<usize> = Vec::new();
         for home in mentions.iter().flat_map(|m| &m.homes) {
             if !homes.contains(home) {
                 homes.push(*home);
             }
         }
-        if homes.is_empty() && !criteria.price.is_set() && !words.iter().any(|w| w == "$") {
-            let numbers = read_numbers(words);
-            let alone = numbers.iter().find_map(|(at, n)| {
-                let unit = words.get(at + n.words).map_or("", String::as_str);
-                let counted = matches!(unit, "square" | "dollars" | "feet" | "sqft" | "minutes")
-                    || read_when(words).is_some();
-                if counted { None } else { facts.streets.home_by_number(&n.to_string()) }
-            });
-            homes.extend(alone);
+        if homes.is_empty() {
+            if let Some((home, span)) = lone_number(words, facts) {
+                homes.push(home);
+                taken.push(span);
+            }
         }
+        let renting = memory.criteria.as_ref().is_some_and(|c| c.lease == Some(true));
+        let mut criteria = Criteria::read(words, &taken, &facts.listings, renting);
         let named = !homes.is_empty();
         if named {
             criteria.place = None;
@@ -301,6 +339,15 @@ impl<'a> Heard<'a> {
         if let Some((wanted, time)) = asked_before {
             // The answer to "which day" or "which home".
             if when.is_some() && self.asked.is_empty() {
+                // "Saturday" and then "at ten" is one time.
+                let when = match (time, when) {
+                    (Some(day), Some(clock))
+                        if clock.starts_with("at ") && !day.contains(" at ") && !day.starts_with("at ") =>
+                    {
+                        Some(format!("{day} {clock}"))
+                    }
+                    (_, when) => when,
+                };
                 return Some(Question::Viewing { home: home.or(wanted), when });
             }
             if wanted.is_none() && home.is_some() && self.asked.is_empty() {
@@ -315,10 +362,15 @@ impl<'a> Heard<'a> {
 
     /// Wanting a person, or leaving a name and number.
     fn person(&self) -> Option<Question> {
+        let written = |w: &String| w.bytes().all(|b| b.is_ascii_digit());
         let digits: usize = read_numbers(self.words)
             .iter()
             .filter(|(_, n)| n.value.fract() == 0.0)
-            .map(|(_, n)| n.to_string().len())
+            .map(|(at, n)| match &self.words[*at] {
+                // Leading zeros count.
+                word if n.words == 1 && written(word) => word.len(),
+                _ => n.to_string().len(),
+            })
             .sum();
         let says_phone = self.any(&[
             &["my", "number"],
@@ -328,8 +380,7 @@ impl<'a> Heard<'a> {
             &["text", "me"],
         ]);
         let answers = self.memory.offer == Some(Offer::Contact);
-        let long_code =
-            self.words.iter().any(|w| (10..=15).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_digit()));
+        let long_code = self.words.iter().any(|w| (10..=15).contains(&w.len()) && written(w));
         let phone = (digits >= 7 || long_code)
             && (says_phone || answers || digits >= 10 || long_code)
             && !self.has(&["$", "thousand", "million", "under", "over", "between"]);
@@ -355,7 +406,13 @@ impl<'a> Heard<'a> {
             "team",
         ]);
         let wants = talks && someone && !self.any(&[&["talk", "me", "through"], &["talk", "about"]])
-            || self.any(&[&["real", "person"], &["a", "human"], &["customer", "service"], &["call", "back"]])
+            || self.any(&[
+                &["make", "an", "offer"],
+                &["real", "person"],
+                &["a", "human"],
+                &["customer", "service"],
+                &["call", "back"],
+            ])
             || self.short(2) && self.has(&["operator", "human", "representative"]);
         wants.then_some(Question::Human)
     }
@@ -390,6 +447,7 @@ impl<'a> Heard<'a> {
         let compares = self.has(&["compare", "comparison", "difference", "versus", "vs", "differ", "better"]);
         let which = self.has(&["which", "or", "than"]) && asked_extreme(self.words).is_some();
         let pair = match self.homes[..] {
+            [_, _, _, ..] if !self.named => return None,
             [a, b, ..] => (a, b),
             [a] if compares || which => {
                 // "Compare it with the one on Oak", "is it bigger than Maple Street?"
@@ -437,7 +495,7 @@ impl<'a> Heard<'a> {
         // "anything cheaper?" goes on from the home last spoken of.
         if !superlative && !self.has(&["which"]) {
             if let [_] = self.homes[..] {
-                if !searches_many(self.words) {
+                if !searches_many(self.words) && !self.has(&["too"]) {
                     return None;
                 }
             }
@@ -476,6 +534,43 @@ impl<'a> Heard<'a> {
             }
         }
         Some(Question::Extreme(extreme, criteria))
+    }
+
+    fn coverage(&self) -> Option<Question> {
+        self.any(&[
+            &["what", "areas"],
+            &["which", "areas"],
+            &["what", "cities"],
+            &["which", "cities"],
+            &["what", "towns"],
+            &["where", "are", "your"],
+            &["where", "are", "the", "homes"],
+            &["what", "kinds", "of"],
+            &["what", "types", "of"],
+            &["what", "kind", "of", "homes"],
+            &["what", "neighborhoods"],
+        ])
+        .then_some(Question::Coverage)
+    }
+
+    /// A question about a known home for which there are no rules: better said than misread.
+    fn beyond_the_data(&self) -> Option<Question> {
+        let asks = matches!(
+            self.words[0].as_str(),
+            "is" | "does"
+                | "has"
+                | "how"
+                | "are"
+                | "can"
+                | "do"
+                | "what's"
+                | "what"
+                | "will"
+                | "would"
+                | "and"
+        );
+        (asks && self.homes.len() == 1)
+            .then(|| Question::Fact { homes: self.homes.clone(), facts: vec![Fact::Other(String::new())] })
     }
 
     fn count(&self) -> Option<Question> {
@@ -595,6 +690,16 @@ impl<'a> Heard<'a> {
 
     fn search(&self) -> Option<Question> {
         let many = searches_many(self.words);
+        if self.any(&[
+            &["what", "else"],
+            &["anything", "else"],
+            &["any", "others"],
+            &["any", "other"],
+            &["any", "more"],
+            &["other", "ones"],
+        ]) {
+            return Some(Question::Others(self.with_earlier(true)));
+        }
         let opens = many
             || self.any(&[
                 &["show", "me"],
@@ -610,12 +715,20 @@ impl<'a> Heard<'a> {
                 &["search"],
             ]);
         if self.criteria.is_set() {
-            let fresh = many && !self.leads_on() && !self.has(&["ones", "those", "them"]);
+            let loosely = self.has(&["something", "anything", "ones", "those", "them"]);
+            let fresh = many && !self.leads_on() && !loosely;
             return Some(Question::Search(self.with_earlier(!fresh)));
         }
         let asks_help = self.any(&[&["what", "can", "you"], &["what", "do", "you", "do"]]);
-        (opens && !asks_help && (many || self.short(7) && self.has(&["have", "available", "sale", "rent"])))
-            .then(|| Question::Search(Criteria::default()))
+        (opens
+            && !asks_help
+            && (many
+                || self.any(&[
+                    &["what", "do", "you", "have"],
+                    &["what", "have", "you", "got"],
+                    &["for", "sale"],
+                ])))
+        .then(|| Question::Search(Criteria::default()))
     }
 
     fn is_yes(&self) -> bool {

@@ -55,7 +55,8 @@ pub(super) fn read_when(words: &[String]) -> Option<String> {
             });
         }
         None if has(&["noon", "midday"]) => when.push_str(" at noon"),
-        None => when.push_str(part_of_day),
+        None if when.is_empty() => when.push_str(part_of_day),
+        None => when.push_str(part_of_day.trim_start_matches(" in the")),
     }
     let when = when.trim_start().to_owned();
     (!when.is_empty()).then_some(when)
@@ -127,7 +128,7 @@ mod tests {
             ("tomorrow at 3pm", Some("tomorrow at three in the afternoon")),
             ("next Tuesday, ten thirty in the morning", Some("next Tuesday at ten thirty in the morning")),
             ("Friday 10:30", Some("Friday at ten thirty")),
-            ("sunday afternoon", Some("Sunday in the afternoon")),
+            ("sunday afternoon", Some("Sunday afternoon")),
             ("half past four on monday", Some("Monday at four thirty")),
             ("tomorrow at noon", Some("tomorrow at noon")),
             ("at the weekend", Some("the weekend")),
