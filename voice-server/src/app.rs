@@ -146,6 +146,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let listener = TcpListener::bind(address).await.map_err(unbound)?;
     let address = listener.local_addr().map_err(unbound)?;
     let store = Arc::new(SqliteStore::open(&config.data).await?);
+    #[cfg(feature = "local")]
+    bring_models(&config).await;
     let answerer = call::engine(&config);
     let app = App::new(config, store, answerer, shutdown).await?;
     print!("{}", app.greeting(address));
@@ -153,4 +155,39 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     app.serve(listener).await;
     signals.abort();
     Ok(())
+}
+
+/// Brings the weights of the local models on the first run. Without them the server starts all the same, and the
+/// sentence says what is to be done.
+#[cfg(feature = "local")]
+async fn bring_models(config: &Config) {
+    use voice_core::local::weights::Cache;
+
+    use crate::models::{self, Mirror, PullOptions};
+
+    let wants_local = |list: &Option<Vec<&str>>| list.as_ref().is_none_or(|list| list.contains(&"local"));
+    if !wants_local(&config.stt) && !wants_local(&config.tts) {
+        return;
+    }
+    let Some(cache) = Cache::of_user() else {
+        eprintln!("voice: there is no folder for the local models; set HOME or XDG_CACHE_HOME to have them");
+        return;
+    };
+    if models::list(&cache).is_complete() {
+        return;
+    }
+    println!(
+        "the local models are not all here yet; bringing them (`voice models list` shows which, once is enough)"
+    );
+    let mut options = PullOptions::new(cache);
+    let pulled = match config.models_url.as_deref().map(str::parse::<Mirror>).transpose() {
+        Ok(mirror) => {
+            options.mirror = mirror;
+            models::pull(&options).await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = pulled {
+        eprintln!("voice: {error}; the server starts without them, and `voice models pull` tries again");
+    }
 }
