@@ -9,10 +9,10 @@ use super::listing::Listing;
 use super::memory::{
     ASK_CONTACT, ASK_MORE, ASK_NUMBER, ASK_SEE, ASK_WHEN, ASK_WHICH, ASK_WHICH_MORE, Memory, Offer,
 };
+use super::question::{Extreme, Question};
 use super::tell::{
     baths_phrase, beds_phrase, count_word, dollars, grouped, line, listed, price, summary, tell,
 };
-use super::understand::{Extreme, Question};
 
 /// Homes that are named one by one in an answer; a listener keeps no more in mind.
 const MAX_NAMED: usize = 3;

@@ -9,7 +9,8 @@ use crate::text::words::split_words;
 use super::Facts;
 use super::criteria::Criteria;
 use super::fact::Fact;
-use super::understand::{Question, understand};
+use super::question::Question;
+use super::understand::understand;
 
 /// What we offered or asked at the end of the last answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::memory::Memory;
-use super::understand::{Extreme, asked_extreme};
+use super::question::{Extreme, asked_extreme};
 
 /// The homes meant, in the order they were named; empty where the words point at none.
 pub(super) fn referred(words: &[String], memory: &Memory, facts: &Facts) -> Vec<usize> {

@@ -182,14 +182,14 @@ impl Street {
         if !number.is_empty() {
             start = *number_start;
         }
-        if matches!(words.get(end).map(String::as_str), Some("unit" | "apartment" | "number" | "suite")) {
-            if let Some(unit) = read_number(words, end + 1) {
-                let unit_text = unit.to_string();
-                if homes.iter().any(|home| home.1.as_deref() == Some(&unit_text)) {
-                    homes.retain(|home| home.1.as_deref() == Some(&unit_text));
-                }
-                end += 1 + unit.words;
+        if matches!(words.get(end).map(String::as_str), Some("unit" | "apartment" | "number" | "suite"))
+            && let Some(unit) = read_number(words, end + 1)
+        {
+            let unit_text = unit.to_string();
+            if homes.iter().any(|home| home.1.as_deref() == Some(&unit_text)) {
+                homes.retain(|home| home.1.as_deref() == Some(&unit_text));
             }
+            end += 1 + unit.words;
         }
         let bonus = support as u8 as f64 * 0.1 + len as f64 * 0.01;
         Some((score + bonus, Mention { homes: homes.iter().map(|home| home.2).collect(), start, end }))
@@ -353,6 +353,7 @@ pub(super) fn sound_of(letters: &[char]) -> Vec<char> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::listing::sample_listings;
     use super::*;

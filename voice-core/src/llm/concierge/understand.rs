@@ -9,132 +9,9 @@ use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::fact::{Fact, asked_facts};
 use super::memory::{Memory, Offer};
+use super::question::{Extreme, Question, asked_extreme};
 use super::refer::{referred, searches_many};
-use super::streets::{Mention, capitalised, unknown_street};
-use super::when::read_when;
-
-/// What a caller wants to know or have done.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Question {
-    Greeting,
-    Thanks,
-    Goodbye,
-    Repeat,
-    Yes,
-    No,
-    Human,
-    HowAreYou,
-    WhoAreYou,
-    WhatCanYouDo,
-    /// A name or number was left.
-    Contact {
-        name: Option<String>,
-        phone: bool,
-    },
-    Viewing {
-        home: Option<usize>,
-        when: Option<String>,
-    },
-    Search(Criteria),
-    /// More of the same, without what was just named.
-    Others(Criteria),
-    /// Which towns and kinds of homes there are.
-    Coverage,
-    Count(Criteria),
-    Extreme(Extreme, Criteria),
-    /// Facts of homes; no home where it is unclear which one.
-    Fact {
-        homes: Vec<usize>,
-        facts: Vec<Fact>,
-    },
-    Compare {
-        homes: (usize, usize),
-        facts: Vec<Fact>,
-    },
-    /// A street that no listing is on.
-    UnknownStreet(String),
-    NotUnderstood,
-}
-
-/// The end of a scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extreme {
-    Cheapest,
-    Dearest,
-    Largest,
-    Smallest,
-    Newest,
-    Oldest,
-    MostBeds,
-    /// "Closest", which nobody can tell without knowing to what.
-    Nearest,
-}
-
-impl Extreme {
-    /// The one of `homes` at this end of the scale; the first of equals.
-    pub(super) fn pick(self, homes: &[usize], facts: &Facts) -> Option<usize> {
-        let mut best: Option<(i64, usize)> = None;
-        for &home in homes {
-            let listing = facts.listings.at(home)?;
-            let size = listing.area_sqft.map(|v| v as i64);
-            let year = listing.year.map(i64::from);
-            let measure = match self {
-                Self::Cheapest => Some(-(listing.price as i64)),
-                Self::Dearest => Some(listing.price as i64),
-                Self::Largest => size,
-                Self::Smallest => size.map(|v| -v),
-                Self::Newest => year,
-                Self::Oldest => year.map(|v| -v),
-                Self::MostBeds => listing.beds.map(i64::from),
-                Self::Nearest => None,
-            };
-            if let Some(measure) = measure {
-                if best.is_none_or(|(most, _)| measure > most) {
-                    best = Some((measure, home));
-                }
-            }
-        }
-        best.map(|(_, home)| home)
-    }
-}
-
-/// The extreme or comparative that the words name.
-pub(super) fn asked_extreme(words: &[String]) -> Option<Extreme> {
-    let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
-    let says = |p: &[&str]| phrase(words, p);
-    Some(
-        if has(&["cheapest", "cheaper", "lowest"])
-            || says(&["least", "expensive"])
-            || says(&["most", "affordable"])
-            || says(&["less", "expensive"])
-            || says(&["costs", "less"])
-            || says(&["too", "expensive"])
-            || says(&["too", "much"])
-        {
-            Extreme::Cheapest
-        } else if has(&["priciest", "dearest", "highest", "pricier"])
-            || says(&["most", "expensive"])
-            || says(&["more", "expensive"])
-            || says(&["costs", "more"])
-        {
-            Extreme::Dearest
-        } else if says(&["most", "bedrooms"]) || says(&["more", "bedrooms"]) {
-            Extreme::MostBeds
-        } else if has(&["largest", "biggest", "larger", "bigger"]) {
-            Extreme::Largest
-        } else if has(&["smallest", "smaller"]) {
-            Extreme::Smallest
-        } else if has(&["newest", "newer"]) || says(&["most", "recent"]) {
-            Extreme::Newest
-        } else if has(&["oldest", "older"]) {
-            Extreme::Oldest
-        } else if has(&["closest", "nearest"]) {
-            Extreme::Nearest
-        } else {
-            return None;
-        },
-    )
-}
+use super::streets::{Mention, unknown_street};
 
 /// Words looked at; more than anybody says in one breath, and a bound on the work.
 const MAX_WORDS: usize = 120;
@@ -202,16 +79,16 @@ fn lone_number(words: &[String], facts: &Facts) -> Option<(usize, (usize, usize)
 }
 
 /// One utterance with what can be read from it.
-struct Heard<'a> {
-    words: &'a [String],
-    memory: &'a Memory,
-    facts: &'a Facts,
-    mentions: Vec<Mention>,
+pub(super) struct Heard<'a> {
+    pub(super) words: &'a [String],
+    pub(super) memory: &'a Memory,
+    pub(super) facts: &'a Facts,
+    pub(super) mentions: Vec<Mention>,
     /// Named or referred to.
-    homes: Vec<usize>,
-    named: bool,
-    criteria: Criteria,
-    asked: Vec<Fact>,
+    pub(super) homes: Vec<usize>,
+    pub(super) named: bool,
+    pub(super) criteria: Criteria,
+    pub(super) asked: Vec<Fact>,
 }
 
 impl<'a> Heard<'a> {
@@ -224,11 +101,11 @@ impl<'a> Heard<'a> {
                 homes.push(*home);
             }
         }
-        if homes.is_empty() {
-            if let Some((home, span)) = lone_number(words, facts) {
-                homes.push(home);
-                taken.push(span);
-            }
+        if homes.is_empty()
+            && let Some((home, span)) = lone_number(words, facts)
+        {
+            homes.push(home);
+            taken.push(span);
         }
         let renting = memory.criteria.as_ref().is_some_and(|c| c.lease == Some(true));
         let mut criteria = Criteria::read(words, &taken, &facts.listings, renting);
@@ -251,189 +128,20 @@ impl<'a> Heard<'a> {
         Self { words, memory, facts, mentions, homes, named, criteria, asked }
     }
 
-    fn has(&self, list: &[&str]) -> bool {
+    pub(super) fn has(&self, list: &[&str]) -> bool {
         self.words.iter().any(|w| list.contains(&w.as_str()))
     }
 
-    fn says(&self, list: &[&str]) -> bool {
+    pub(super) fn says(&self, list: &[&str]) -> bool {
         phrase(self.words, list)
     }
 
-    fn any(&self, phrases: &[&[&str]]) -> bool {
+    pub(super) fn any(&self, phrases: &[&[&str]]) -> bool {
         phrases.iter().any(|p| self.says(p))
     }
 
-    fn short(&self, most: usize) -> bool {
+    pub(super) fn short(&self, most: usize) -> bool {
         self.words.len() <= most
-    }
-
-    /// About the talk and not about homes: repeat, goodbye.
-    fn call_itself(&self) -> Option<Question> {
-        if self.any(&[
-            &["say", "that", "again"],
-            &["say", "it", "again"],
-            &["come", "again"],
-            &["what", "did", "you", "say"],
-            &["one", "more", "time"],
-            &["didn't", "catch"],
-            &["didn't", "hear"],
-            &["repeat", "that"],
-            &["repeat", "it"],
-        ]) || self.short(5) && self.has(&["repeat", "pardon"])
-            || self.short(1) && self.has(&["sorry", "what"])
-        {
-            return Some(Question::Repeat);
-        }
-        let bye = self.has(&["goodbye", "bye", "farewell"])
-            || self.any(&[
-                &["that's", "all"],
-                &["that", "is", "all"],
-                &["that", "will", "be", "all"],
-                &["that'll", "be", "all"],
-                &["nothing", "else"],
-                &["good", "night"],
-                &["no", "more", "questions"],
-                &["talk", "to", "you", "later"],
-                &["see", "you"],
-            ]);
-        (bye && self.short(10) && self.homes.is_empty() || bye && self.has(&["goodbye", "bye"]))
-            .then_some(Question::Goodbye)
-    }
-
-    fn viewing(&self) -> Option<Question> {
-        let when = read_when(self.words);
-        let wants =
-            self.has(&["viewing", "viewings", "tour", "showing", "visit", "appointment", "schedule", "book"])
-                || self.any(&[
-                    &["come", "by"],
-                    &["come", "see"],
-                    &["stop", "by"],
-                    &["walk", "through"],
-                    &["come", "over"],
-                ]);
-        let looks = self.any(&[
-            &["see", "it"],
-            &["view", "it"],
-            &["see", "the"],
-            &["see", "that"],
-            &["see", "this"],
-            &["look", "at"],
-            &["view", "the"],
-            &["view", "that"],
-            &["see", "them"],
-            &["take", "a", "look"],
-            &["see", "both"],
-        ]) || self.named && self.has(&["see", "view"]);
-        let one = !self.homes.is_empty() || !searches_many(self.words) && !self.criteria.narrows();
-        let home = self.homes.first().copied();
-        let asked_before = self.memory.viewing.clone().or_else(|| {
-            matches!(self.memory.offer, Some(Offer::When | Offer::See)).then_some((self.memory.focus, None))
-        });
-        if wants && !self.says(&["virtual", "tour"])
-            || looks && one
-            || (self.has(&["see"]) && when.is_some() && one)
-        {
-            let home = home.or(self.memory.focus);
-            return Some(Question::Viewing { home, when });
-        }
-        if let Some((wanted, time)) = asked_before {
-            // The answer to "which day" or "which home".
-            if when.is_some() && self.asked.is_empty() {
-                // "Saturday" and then "at ten" is one time.
-                let when = match (time, when) {
-                    (Some(day), Some(clock))
-                        if clock.starts_with("at ") && !day.contains(" at ") && !day.starts_with("at ") =>
-                    {
-                        Some(format!("{day} {clock}"))
-                    }
-                    (_, when) => when,
-                };
-                return Some(Question::Viewing { home: home.or(wanted), when });
-            }
-            if wanted.is_none() && home.is_some() && self.asked.is_empty() {
-                return Some(Question::Viewing { home, when: time });
-            }
-            if self.memory.offer == Some(Offer::See) && self.is_yes() && self.asked.is_empty() {
-                return Some(Question::Viewing { home: wanted, when: None });
-            }
-        }
-        None
-    }
-
-    /// Wanting a person, or leaving a name and number.
-    fn person(&self) -> Option<Question> {
-        let written = |w: &String| w.bytes().all(|b| b.is_ascii_digit());
-        let digits: usize = read_numbers(self.words)
-            .iter()
-            .filter(|(_, n)| n.value.fract() == 0.0)
-            .map(|(at, n)| match &self.words[*at] {
-                // Leading zeros count.
-                word if n.words == 1 && written(word) => word.len(),
-                _ => n.to_string().len(),
-            })
-            .sum();
-        let says_phone = self.any(&[
-            &["my", "number"],
-            &["my", "phone"],
-            &["call", "me"],
-            &["reach", "me"],
-            &["text", "me"],
-        ]);
-        let answers = self.memory.offer == Some(Offer::Contact);
-        let long_code = self.words.iter().any(|w| (10..=15).contains(&w.len()) && written(w));
-        let phone = (digits >= 7 || long_code)
-            && (says_phone || answers || digits >= 10 || long_code)
-            && !self.has(&["$", "thousand", "million", "under", "over", "between"]);
-        let name = self.name().or_else(|| {
-            let plain = self.short(3) && self.words.iter().all(|w| w.chars().all(char::is_alphabetic));
-            (answers && plain && !self.is_yes() && !self.is_no() && self.asked.is_empty())
-                .then(|| self.words.iter().map(|w| capitalised(w)).collect::<Vec<_>>().join(" "))
-        });
-        if phone || name.is_some() {
-            return Some(Question::Contact { name, phone });
-        }
-        let talks = self.has(&["speak", "talk", "connect", "transfer", "reach", "call", "contact"]);
-        let someone = self.has(&[
-            "agent",
-            "person",
-            "human",
-            "someone",
-            "somebody",
-            "realtor",
-            "representative",
-            "operator",
-            "me",
-            "team",
-        ]);
-        let wants = talks && someone && !self.any(&[&["talk", "me", "through"], &["talk", "about"]])
-            || self.any(&[
-                &["make", "an", "offer"],
-                &["real", "person"],
-                &["a", "human"],
-                &["customer", "service"],
-                &["call", "back"],
-            ])
-            || self.short(2) && self.has(&["operator", "human", "representative"]);
-        wants.then_some(Question::Human)
-    }
-
-    fn name(&self) -> Option<String> {
-        let after = |p: &[&str]| {
-            let at = self.words.windows(p.len()).position(|w| w.iter().zip(p).all(|(a, b)| a == b))?;
-            let name: Vec<String> = self.words[at + p.len()..]
-                .iter()
-                .take_while(|w| {
-                    !matches!(w.as_str(), "and" | "my" | "at" | "the" | "i" | "i'm" | "you" | "can" | "from")
-                })
-                .filter(|w| w.chars().all(|c| c.is_alphabetic() || c == '\''))
-                .take(3)
-                .map(|w| capitalised(w))
-                .collect();
-            (!name.is_empty()).then(|| name.join(" "))
-        };
-        after(&["my", "name", "is"])
-            .or_else(|| after(&["my", "name's"]))
-            .or_else(|| after(&["i", "am", "called"]))
     }
 
     fn unknown_street(&self) -> Option<Question> {
@@ -494,10 +202,11 @@ impl<'a> Heard<'a> {
         let mut criteria = self.criteria.clone();
         // "anything cheaper?" goes on from the home last spoken of.
         if !superlative && !self.has(&["which"]) {
-            if let [_] = self.homes[..] {
-                if !searches_many(self.words) && !self.has(&["too"]) {
-                    return None;
-                }
+            if let [_] = self.homes[..]
+                && !searches_many(self.words)
+                && !self.has(&["too"])
+            {
+                return None;
             }
             let listing = self.memory.focus.and_then(|home| self.facts.listings.at(home))?;
             criteria.lease = Some(listing.lease);
@@ -522,35 +231,16 @@ impl<'a> Heard<'a> {
         let among = !criteria.is_set()
             && self.memory.shown.len() > 1
             && (self.has(&["them", "those", "these", "which"]) && !searches_many(self.words));
-        if among {
-            if let Some(home) = extreme.pick(&self.memory.shown, self.facts) {
-                let fact = match extreme {
-                    Extreme::Cheapest | Extreme::Dearest => Fact::Price,
-                    Extreme::Largest | Extreme::Smallest => Fact::Size,
-                    Extreme::MostBeds => Fact::Beds,
-                    _ => Fact::Year,
-                };
-                return Some(Question::Fact { homes: vec![home], facts: vec![fact] });
-            }
+        if among && let Some(home) = extreme.pick(&self.memory.shown, self.facts) {
+            let fact = match extreme {
+                Extreme::Cheapest | Extreme::Dearest => Fact::Price,
+                Extreme::Largest | Extreme::Smallest => Fact::Size,
+                Extreme::MostBeds => Fact::Beds,
+                _ => Fact::Year,
+            };
+            return Some(Question::Fact { homes: vec![home], facts: vec![fact] });
         }
         Some(Question::Extreme(extreme, criteria))
-    }
-
-    fn coverage(&self) -> Option<Question> {
-        self.any(&[
-            &["what", "areas"],
-            &["which", "areas"],
-            &["what", "cities"],
-            &["which", "cities"],
-            &["what", "towns"],
-            &["where", "are", "your"],
-            &["where", "are", "the", "homes"],
-            &["what", "kinds", "of"],
-            &["what", "types", "of"],
-            &["what", "kind", "of", "homes"],
-            &["what", "neighborhoods"],
-        ])
-        .then_some(Question::Coverage)
     }
 
     /// A question about a known home for which there are no rules: better said than misread.
@@ -625,7 +315,7 @@ impl<'a> Heard<'a> {
     fn fact(&self) -> Option<Question> {
         let many = searches_many(self.words);
         let fact = |homes: Vec<usize>, facts: Vec<Fact>| Some(Question::Fact { homes, facts });
-        if !self.homes.is_empty() && !(many && !self.named) {
+        if !self.homes.is_empty() && (self.named || !many) {
             let homes = self.homes.clone();
             if !self.asked.is_empty() && self.asked != [Fact::Describe] {
                 return fact(homes, self.asked.clone());
@@ -729,70 +419,5 @@ impl<'a> Heard<'a> {
                     &["for", "sale"],
                 ])))
         .then(|| Question::Search(Criteria::default()))
-    }
-
-    fn is_yes(&self) -> bool {
-        self.has(&[
-            "yes",
-            "yeah",
-            "yep",
-            "sure",
-            "okay",
-            "ok",
-            "definitely",
-            "absolutely",
-            "yup",
-            "certainly",
-        ]) || self.any(&[
-            &["go", "ahead"],
-            &["i", "would"],
-            &["of", "course"],
-            &["sounds", "good"],
-            &["why", "not"],
-        ]) || self.short(2) && self.has(&["right", "correct", "great"])
-    }
-
-    fn is_no(&self) -> bool {
-        self.has(&["no", "nope", "nah"])
-            || self.any(&[&["not", "now"], &["not", "really"], &["don't", "think"]])
-    }
-
-    fn pleasantry(&self) -> Option<Question> {
-        if self.any(&[&["how", "are", "you"], &["how's", "it", "going"], &["how", "do", "you", "do"]]) {
-            return Some(Question::HowAreYou);
-        }
-        if self.any(&[
-            &["who", "are", "you"],
-            &["are", "you", "a", "robot"],
-            &["your", "name"],
-            &["who", "is", "this"],
-        ]) || self.has(&["robot", "bot", "computer", "machine"])
-        {
-            return Some(Question::WhoAreYou);
-        }
-        if self.has(&["help"])
-            || self.any(&[&["what", "can", "you"], &["what", "can", "i"], &["what", "do", "you", "do"]])
-        {
-            return Some(Question::WhatCanYouDo);
-        }
-        if self.has(&["thanks", "thank", "thankyou", "appreciate"]) || self.short(3) && self.has(&["cheers"])
-        {
-            return Some(Question::Thanks);
-        }
-        let greets = self.has(&["hello", "hi", "hey", "howdy", "greetings"])
-            || self.any(&[
-                &["good", "morning"],
-                &["good", "afternoon"],
-                &["good", "evening"],
-                &["good", "day"],
-            ]);
-        if greets && self.short(8) {
-            return Some(Question::Greeting);
-        }
-        // "no thanks" was thanks above; a plain no or yes answers what we asked.
-        if self.is_no() && self.short(8) {
-            return Some(Question::No);
-        }
-        (self.is_yes() && self.short(8)).then_some(Question::Yes)
     }
 }

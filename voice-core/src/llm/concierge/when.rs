@@ -69,10 +69,10 @@ const HOURS: [&str; 12] =
 fn read_clock(words: &[String]) -> Option<(usize, Option<&'static str>)> {
     for (at, word) in words.iter().enumerate() {
         let before = at.checked_sub(1).map_or("", |i| words[i].as_str());
-        if let Some((hour, minutes)) = word.split_once(':') {
-            if let Some(time) = clock(hour.parse().ok()?, minutes.parse().ok()?) {
-                return Some(time);
-            }
+        if let Some((hour, minutes)) = word.split_once(':')
+            && let Some(time) = clock(hour.parse().ok()?, minutes.parse().ok()?)
+        {
+            return Some(time);
         }
         let Some(number) = read_number(words, at) else { continue };
         let after = words.get(at + number.words).map_or("", String::as_str);
