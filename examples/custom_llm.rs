@@ -11,7 +11,7 @@ use voice_core::error::ProviderError;
 use voice_core::ids::SessionId;
 use voice_core::llm::{LanguageModel, LlmEvent, LlmRequest};
 use voice_core::session::{Engine, Output, PlayoutClock, SessionOptions};
-use voice_core::sim::providers::{ScriptedStt, ScriptedTts};
+use voice_core::sim::{ScriptedStt, ScriptedTts};
 use voice_core::turn::Event;
 
 /// Says back what it was told.
