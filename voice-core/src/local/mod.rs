@@ -33,7 +33,7 @@ pub use weights::{Cache, ModelFiles};
 pub(crate) mod testing {
     //! The weights of this machine and recorded speech for tests, or a loud line that the weights are missing.
 
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The shell around the pure parts: an [`Engine`] with its providers, and one actor for each call.
 //!
-//! A call is one task ([`driver`]): it waits for one thing, hands it to the turn machine, drains the orders and carries
+//! A call is one task (`driver`): it waits for one thing, hands it to the turn machine, drains the orders and carries
 //! them out. Samples move through one ring inside that task; models compute on the inference threads; providers are
 //! streams that the task polls. Nothing here decides anything about turns: such a rule belongs in [`crate::turn`].
 
