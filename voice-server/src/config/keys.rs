@@ -341,7 +341,8 @@ pub const KEYS: &[Key] = &[
         Kind::FolderOrUrl,
         "unset",
         By("models"),
-        "A mirror of the local weights, asked before `pip`: files named by SHA-256.",
+        "A mirror of the local weights, asked before `pip`: files named by SHA-256. A start that lacks weights \
+         brings them, unless `VOICE_STT` and `VOICE_TTS` leave `local` out.",
     ),
     // Field.
     key("MLS_API_KEY", "mls.api_key", Kind::Secret, "unset", Later("mls"), "Key for the listings service."),

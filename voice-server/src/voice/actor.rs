@@ -13,7 +13,7 @@ use bytes::Bytes;
 use fastwebsockets::upgrade::UpgradeFut;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -74,6 +74,10 @@ impl End {
     fn server(code: u16, reason: &str) -> Self {
         Self::Server { code, reason: reason.to_owned() }
     }
+
+    fn too_slow() -> Self {
+        Self::server(4429, "the client reads too slowly")
+    }
 }
 
 /// Carries one call. Never panics on what a client sends; ends within [`PROMISE`] of a hang-up, plus what storing takes.
@@ -100,6 +104,7 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         limits,
         outbox: Outbox::default(),
         activity: Activity::new(),
+        overflow: Notify::new(),
         shutdown: socket.shutdown,
     };
     call.carry(&*answerer, socket.asked, reader, writer, recorder).await;
@@ -128,6 +133,8 @@ struct Call {
     limits: Limits,
     outbox: Outbox,
     activity: Activity,
+    /// Told when the outbox is full.
+    overflow: Notify,
     shutdown: Shutdown,
 }
 
@@ -198,14 +205,12 @@ impl Call {
                         break End::Client(hangup);
                     }
                     done = &mut writing => {
-                        let end = if done.is_ok() {
-                            End::server(4429, "the client reads too slowly")
-                        } else {
-                            End::Client(Hangup::Gone)
-                        };
+                        // Before its end the box is finished only where it overflowed.
+                        let end = if done.is_ok() { End::too_slow() } else { End::Client(Hangup::Gone) };
                         written = Some(done);
                         break end;
                     }
+                    () = self.overflow.notified() => break End::too_slow(),
                     end = &mut watching => break end,
                     () = &mut feeding, if !fed => fed = true,
                     () = &mut recording, if !recorded => recorded = true,
@@ -337,9 +342,9 @@ impl Call {
 
     fn push(&self, item: Item) {
         if self.outbox.push(item).is_err() {
-            // The writer then ends, and with it the call.
-            tracing::warn!(conversation = %self.id, "the client reads too slowly");
+            // Nobody waits: what has no room is dropped, and the call ends.
             self.outbox.finish(true);
+            self.overflow.notify_one();
         }
     }
 

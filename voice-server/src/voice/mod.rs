@@ -11,6 +11,8 @@ mod frames;
 mod inbound;
 mod messages;
 mod outbox;
+#[cfg(test)]
+mod protocol_tests;
 mod query;
 mod recorder;
 pub mod registry;
