@@ -55,7 +55,7 @@ fn single_questions_about_one_home() {
         ("does oak drive have a swimming pool", &["Yes"]),
         ("Is there a pool at 45 Lake Avenue?", &["Yes", "shares a pool"]),
         ("Does 1208 Maple Street have a pool?", &["No", "has no pool"]),
-        ("Does 1208 Maple Street have a garage?", &["Yes, it does.", "two-car garage"]),
+        ("Does 1208 Maple Street have a garage?", &["Yes, it has one.", "two-car garage"]),
         ("is there parking at Barton Hills Road", &["three-car garage"]),
         ("does the Pecan Court house have a garage", &["No", "no garage"]),
         ("When was 310 Oak Drive built?", &["built in 2015"]),
@@ -123,7 +123,7 @@ fn single_searches() {
         ("Do you have any condos?", &["45 Lake Avenue Unit 12", "80 Rainey Street Unit 2203"]),
         ("are there any townhouses", &["77 Cedar Lane", "!Maple"]),
         ("Do you have anything with a pool?", &["45 Lake Avenue Unit 12", "310 Oak Drive"]),
-        ("homes with a pool and four bedrooms", &["310 Oak Drive", "2417 Harvest Moon Drive", "!Lake"]),
+        ("homes with a pool and four bedrooms", &["310 Oak Drive", "one", "!Lake"]),
         ("Do you have anything for rent?", &["$1,950 a month", "$2,650 a month", "$3,200 a month"]),
         (
             "I'm looking for an apartment downtown",
@@ -139,7 +139,7 @@ fn single_searches() {
         ("any homes in george town", &["88 Juniper Street", "2417 Harvest Moon Drive"]),
         ("do you have homes in Dallas", &["Not in Dallas", "Austin", "!$"]),
         ("a house with a three car garage", &["2417 Harvest Moon Drive", "2201 Barton Hills Road"]),
-        ("homes built after 2010", &["77 Cedar Lane", "310 Oak Drive", "!Pecan"]),
+        ("homes built after 2010", &["four", "77 Cedar Lane", "2417 Harvest Moon Drive", "!Pecan"]),
         ("homes over 2500 square feet", &["310 Oak Drive", "2201 Barton Hills Road", "!Maple"]),
         ("do you have a five-bedroom house", &["2201 Barton Hills Road"]),
         ("a to bedroom condo", &["45 Lake Avenue Unit 12"]),
@@ -151,7 +151,7 @@ fn single_searches() {
         ("How many homes do you have?", &["fourteen homes", "Eleven for sale", "three for rent"]),
         ("how many three bedroom homes do you have", &["There are four of those.", "77 Cedar Lane"]),
         ("how many condos are there", &["There are two of those."]),
-        ("How many homes have a pool?", &["There are five of those."]),
+        ("How many homes have a pool?", &["There are three of those.", "310 Oak Drive"]),
         ("What's the cheapest home?", &["9 Pecan Court", "$329,000"]),
         ("which is the most expensive one you have", &["2201 Barton Hills Road", "$1,150,000"]),
         ("what is your largest house", &["2201 Barton Hills Road", "3,480 square feet"]),
@@ -216,7 +216,7 @@ fn conversations_with_follow_up_questions() {
     let conversations: &[&[Asked]] = &[
         &[
             ("How much is 1208 Maple Street?", &["$525,000"]),
-            ("Does it have a garage?", &["Yes, it does.", "two-car garage", "1208 Maple Street"]),
+            ("Does it have a garage?", &["Yes, it has one.", "two-car garage", "1208 Maple Street"]),
             ("and the taxes?", &["$9,450"]),
             ("What about the one on Oak?", &["$13,480"]),
             ("does it have a pool", &["310 Oak Drive", "private pool"]),
@@ -247,7 +247,7 @@ fn conversations_with_follow_up_questions() {
             ("and with three bedrooms", &["1208 Maple Street", "one"]),
             ("yes please", &["1208 Maple Street", "three-bedroom", "Would you like to see it?"]),
             ("yes", &["Which day and time suit you?"]),
-            ("tomorrow afternoon", &["viewing of 1208 Maple Street, tomorrow in the afternoon."]),
+            ("tomorrow afternoon", &["viewing of 1208 Maple Street, tomorrow afternoon."]),
         ],
         &[
             ("what's the cheapest home", &["9 Pecan Court"]),
@@ -284,7 +284,7 @@ fn conversations_with_follow_up_questions() {
         ],
         &[
             ("can I talk to someone", &["May I have your name and number?"]),
-            ("Anna Hill", &["Thank you, Anna Hill."]),
+            ("Anna Hill", &["Thank you, Anna Hill.", "What is your number?"]),
             ("512 555 0123", &["number on to the team"]),
         ],
         &[
@@ -297,6 +297,48 @@ fn conversations_with_follow_up_questions() {
             ("what schools are nearby", &["Casis Elementary"]),
             ("where is it", &["Tarrytown"]),
             ("tell me more", &["45 Lake Avenue Unit 12", "balcony"]),
+        ],
+        &[
+            ("Three bedrooms, under 600,000.", &["1208 Maple Street"]),
+            ("houses in Austin", &["9 Pecan Court", "1208 Maple Street"]),
+            ("and with three bedrooms under 600", &["one", "1208 Maple Street"]),
+            ("tell me about the first one", &["1208 Maple Street is", "!Pecan"]),
+            ("is it on a quiet street", &["I don't have that for this home.", "1208 Maple Street"]),
+            ("that's too expensive", &["9 Pecan Court", "!$525,000"]),
+        ],
+        &[
+            (
+                "Can I visit the condo on Lake Avenue on Saturday morning?",
+                &["45 Lake Avenue Unit 12, Saturday morning."],
+            ),
+            ("ten o'clock", &["45 Lake Avenue Unit 12, Saturday morning at ten."]),
+            ("is there a pool", &["45 Lake Avenue Unit 12 shares a pool"]),
+        ],
+        &[
+            (
+                "which homes have a pool",
+                &["three", "45 Lake Avenue Unit 12", "310 Oak Drive", "2201 Barton Hills Road"],
+            ),
+            ("and which of them is the cheapest", &["$389,000", "45 Lake Avenue Unit 12", "!Oak"]),
+            ("who is the agent", &["Marcus Lee"]),
+        ],
+        &[
+            ("I want to rent an apartment", &["3300 Duval Road Unit 5", "600 Congress Avenue Unit 1804"]),
+            ("something downtown", &["600 Congress Avenue Unit 1804", "!Rainey"]),
+            ("do they allow cats", &["Yes", "cats and dogs"]),
+        ],
+        &[
+            ("three bedroom homes", &["four", "88 Juniper Street", "77 Cedar Lane", "1208 Maple Street"]),
+            ("what else do you have", &["one more", "4315 Magnolia Avenue"]),
+            (
+                "what's the difference between the condo on lake avenue and the townhouse on cedar lane",
+                &["45 Lake Avenue Unit 12 costs less", "$459,000"],
+            ),
+        ],
+        &[
+            ("do you have a castle", &["I missed that"]),
+            ("what areas do you cover", &["Austin, Round Rock and Georgetown"]),
+            ("compare the bungalow and the townhouse", &["9 Pecan Court costs less", "$329,000", "$459,000"]),
         ],
         &[
             ("how much is the house on Maple", &["$525,000"]),

@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 
-use futures::StreamExt;
-use futures::executor::block_on;
+use futures::{FutureExt, StreamExt};
 use proptest::prelude::*;
 use voice_core::ids::SessionId;
 use voice_core::llm::concierge::{Concierge, sample_listings, sample_listings_json};
@@ -48,7 +47,7 @@ fn utterance() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_conversation_is_answered_from_the_data(talk in prop::collection::vec(utterance(), 1..7)) {
@@ -85,7 +84,12 @@ fn the_stream_is_the_answer_in_clauses() {
     let messages = vec![Message { role: Role::User, text: "Does 1208 Maple Street have a garage?".into() }];
     let request =
         LlmRequest { session: SessionId::random(), messages: messages.clone(), language: "en".into() };
-    let events: Vec<LlmEvent> = block_on(concierge.reply(request).map(|event| event.unwrap()).collect());
+    let events: Vec<LlmEvent> = concierge
+        .reply(request)
+        .map(|event| event.unwrap())
+        .collect::<Vec<_>>()
+        .now_or_never()
+        .expect("nothing to wait for");
     assert_eq!(events.last(), Some(&LlmEvent::Done));
     let deltas: Vec<&str> = events
         .iter()

@@ -136,7 +136,8 @@ fn foreign_formats_are_named_with_what_is_accepted() {
     for (bytes, name) in [
         (mp4(b"....mp4a...."), "MP4/AAC"),
         (mp4(b"....Opus...."), "MP4/Opus"),
-        (mp4(b""), "MP4"),
+        (mp4(b""), "MP4/AAC"),
+        (padded(b"\0\0\0\x1Cftypisom"), "MP4"),
         (padded(b"ID3\x04"), "MP3"),
         (padded(&[0xFF, 0xFB, 0x90, 0x64]), "MP3"),
         (padded(&[0xFF, 0xF1, 0x50, 0x80]), "AAC"),

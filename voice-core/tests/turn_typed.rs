@@ -55,6 +55,13 @@ fn typing_twice_loses_neither() {
 }
 
 #[test]
+fn typing_while_the_transcript_is_made_keeps_what_was_said() {
+    let scene = Scene::default().say("how much is the house").then(Act::AwaitDecision).pause(20);
+    let call = play(scene.then(typed("on maple street")).await_turn());
+    assert_eq!(said(&call), ["how much is the house on maple street"]);
+}
+
+#[test]
 fn typing_while_speaking_counts_what_is_typed() {
     let call = play(
         Scene::default().say("how much is").then(typed("how much is the house on maple street")).await_turn(),

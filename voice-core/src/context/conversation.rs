@@ -63,6 +63,16 @@ impl Conversation {
         self.push(Role::User, text);
     }
 
+    /// Puts other words in place of the caller's last ones, where those are the last message.
+    pub fn amend_user(&mut self, text: &str) {
+        if self.messages.back().is_some_and(|m| m.role == Role::User)
+            && let Some(gone) = self.messages.pop_back()
+        {
+            self.chars -= gone.text.chars().count();
+        }
+        self.push_user(text);
+    }
+
     /// Adds what the caller heard of our answer, which may be less than was written. Blank text is nothing.
     pub fn push_heard(&mut self, text: &str) {
         self.push(Role::Assistant, text);
@@ -156,6 +166,16 @@ mod tests {
             assert!(conversation.messages().count() <= 5);
             assert!(conversation.messages().map(|m| m.text.chars().count()).sum::<usize>() <= 30);
         }
+    }
+
+    #[test]
+    fn amended_words_replace_the_callers_last_ones_only() {
+        let mut conversation = Conversation::new("");
+        conversation.push_user("How much");
+        conversation.amend_user("How much is it?");
+        conversation.push_heard("A lot.");
+        conversation.amend_user("Why?");
+        assert_eq!(texts(&conversation), ["How much is it?", "A lot.", "Why?"]);
     }
 
     #[test]

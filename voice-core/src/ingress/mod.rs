@@ -107,7 +107,7 @@ enum Source {
     /// Nothing more will come.
     Done,
     Between(Between),
-    Raw(RawTrack),
+    Raw(Box<RawTrack>),
     Packets(Box<PacketReader>),
     Wav(Box<WavReader>),
     WebM(Box<WebmReader>),
@@ -135,7 +135,7 @@ impl Ingress {
         };
         let format =
             InputFormat { container: Container::Raw, coding: Coding::Samples(coding), rate, channels };
-        Ok(Self::new(Source::Raw(RawTrack::new(coding, rate, channels)), Some(format), limits))
+        Ok(Self::new(Source::Raw(Box::new(RawTrack::new(coding, rate, channels))), Some(format), limits))
     }
 
     fn new(source: Source, format: Option<InputFormat>, limits: Limits) -> Self {

@@ -11,6 +11,9 @@ const NAMED_FROM: usize = 16;
 /// How much of a foreign beginning is looked at.
 const LOOKED_AT: usize = 4_096;
 
+/// How far the codec of an MP4 is searched: its description may come after the audio.
+const SEARCHED: usize = 1 << 20;
+
 const EBML: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
 
 /// A container that is taken.
@@ -55,14 +58,16 @@ pub(super) fn is_nameable(bytes: &[u8]) -> bool {
 
 /// What a foreign beginning is, or `None` where it has no mark.
 pub(super) fn name_foreign(bytes: &[u8]) -> Option<&'static str> {
+    let whole = &bytes[..bytes.len().min(SEARCHED)];
     let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
     let at = |offset: usize, mark: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(mark));
-    let holds = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+    let holds = |mark: &[u8]| whole.windows(mark.len()).any(|window| window == mark);
     if at(4, b"ftyp") || at(4, b"styp") || at(4, b"moof") {
         return Some(match () {
             () if holds(b"Opus") => "MP4/Opus",
             () if holds(b"alac") => "MP4/ALAC",
-            () if holds(b"mp4a") => "MP4/AAC",
+            // The brand of audio files says AAC where the codec's own entry has not come yet.
+            () if holds(b"mp4a") || at(8, b"M4A ") => "MP4/AAC",
             () => "MP4",
         });
     }

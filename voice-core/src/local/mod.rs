@@ -33,22 +33,13 @@ pub use weights::{Cache, ModelFiles};
 pub(crate) mod testing {
     //! The weights of this machine and recorded speech for tests, or a loud line that the weights are missing.
 
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
     /// The runtime and the files, or `None` after saying on stderr which test was left out.
     pub(crate) fn weights(test: &str) -> Option<(Runtime, ModelFiles)> {
-        let cache = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-        let files = cache.map(|folder| ModelFiles::in_folder(&folder.join("voice").join("models")));
-        let found = files.filter(|files| {
-            [&files.runtime, &files.silero, &files.smart_turn, &files.moonshine_encoder]
-                .into_iter()
-                .chain([&files.moonshine_decoder, &files.moonshine_tokens])
-                .all(|path| path.is_file())
-        });
+        let found = Cache::of_user().filter(Cache::is_complete).map(|cache| cache.files());
         let Some(files) = found else {
             eprintln!("LEFT OUT: {test}: weights missing (`voice models pull` brings them)");
             return None;

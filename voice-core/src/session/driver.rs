@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::audio::{FRAME_SAMPLES, Frame, SamplePos, SampleRate};
 use crate::context::Conversation;
-use crate::ids::UtteranceId;
+use crate::ids::{TurnId, UtteranceId};
 use crate::infer::Weight;
 use crate::ingress::IngressError;
 use crate::llm::LlmEvent;
@@ -48,11 +48,15 @@ pub(super) struct Driver {
     mailbox: Arc<Mailbox>,
     stt: Box<dyn SttStream>,
     utterance: Option<UtteranceId>,
+    /// Audio before this went to the recogniser with an utterance that is over.
+    given: SamplePos,
     voice: Box<dyn Voice>,
     answer: Option<Answer>,
     playout: Playout,
     encoder: Encoder,
     conversation: Conversation,
+    /// The turn whose words are the conversation's last of the caller.
+    asked: Option<TurnId>,
     /// A judgement or a transcript is being made on the inference threads.
     judging: u32,
     muted: bool,
@@ -110,11 +114,13 @@ impl Driver {
             listener: Listener::new(&*parts.vad, bell.clone()),
             stt: parts.stt.open(stt_options, mailbox.clone()),
             utterance: None,
+            given: SamplePos::ZERO,
             voice: parts.tts.open(parts.voice.clone()),
             answer: None,
             playout: Playout::new(shape, options.output.rate(), options.clears),
             encoder: Encoder::new(options.output),
             conversation: Conversation::new(parts.instructions.as_str()),
+            asked: None,
             judging: 0,
             muted: false,
             input_over: None,
@@ -478,6 +484,7 @@ impl Driver {
             Command::JudgePause { utterance, last_voiced } => self.judge_pause(utterance, last_voiced),
             Command::FinaliseUtterance { utterance } => {
                 if self.utterance.take() == Some(utterance) {
+                    self.given = self.intake.taken();
                     self.judging += 1;
                     self.stt.finalise();
                     self.listener.end_speech();
@@ -488,8 +495,13 @@ impl Driver {
                     self.utterance = None;
                 }
             }
-            Command::StartReply { reply, said, .. } => {
-                self.conversation.push_user(&said);
+            Command::StartReply { reply, turn, said } => {
+                // A turn that was taken back is asked again with all of its words.
+                if self.asked.replace(turn) == Some(turn) {
+                    self.conversation.amend_user(&said);
+                } else {
+                    self.conversation.push_user(&said);
+                }
                 let mut answer = Answer::new(reply);
                 let deadline = self.parts.context_deadline;
                 answer.look_up(self.parts.context.as_ref(), self.options.id, &said, deadline);
@@ -538,7 +550,7 @@ impl Driver {
         // From the pre-roll to the present, in whole frames.
         let taken = self.intake.taken();
         let oldest = self.intake.oldest();
-        let from = self.timeline.position_of(from).max(oldest).min(taken);
+        let from = self.timeline.position_of(from).max(oldest).max(self.given).min(taken);
         let mut at = from + taken.since(from) % FRAME_SAMPLES as u64;
         let mut frame: Frame = [0; FRAME_SAMPLES];
         while at < taken {

@@ -98,7 +98,7 @@ impl Call {
     pub fn audible(&self, reply: ReplyId) -> Option<(SessionTime, SessionTime)> {
         let mut of = self.left.iter().filter(|l| l.reply == reply);
         let first = of.next()?.at;
-        Some((first, of.last().map_or(first, |l| l.at)))
+        Some((first, of.next_back().map_or(first, |l| l.at)))
     }
 
     /// Whether audio left while the caller was speaking.

@@ -64,12 +64,12 @@ impl<'a> Exercise<'a> {
             dialogue,
             witness: Witness::default(),
             transcribed: BTreeSet::new(),
-            silences: kind % 3 != 0,
+            silences: !kind.is_multiple_of(3),
         }
     }
 
     fn run(&mut self) -> Result<(), Violation> {
-        if self.bytes.byte() % 4 == 0 {
+        if self.bytes.byte().is_multiple_of(4) {
             self.witness.note_input(&Input::Arrived, self.now);
             self.dialogue.greet("Hello. How can I help you?", self.now);
             self.drain()?;

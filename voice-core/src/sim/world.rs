@@ -180,10 +180,10 @@ impl World {
             return Ok(false);
         };
         self.now = self.now.max(next);
-        if happening.is_some_and(|at| at <= self.now) {
-            if let Some((_, happening)) = self.agenda.pop_first() {
-                self.carry_on(happening)?;
-            }
+        if happening.is_some_and(|at| at <= self.now)
+            && let Some((_, happening)) = self.agenda.pop_first()
+        {
+            self.carry_on(happening)?;
         }
         self.play()?;
         if self.dialogue.poll_timeout().is_some_and(|at| at <= self.now) {

@@ -336,7 +336,7 @@ mod tests {
             ("The home that we like costs about 1.2 million dollars now.", "1.2 million dollars"),
             ("The home that you ask about is 1208 Maple St. in Austin.", "1208 Maple St. in"),
             ("That is what Mr. Hall said to everyone.", "Mr. Hall"),
-            ("Come and see it at 10 a.m. or so.", "10 a.m. or"),
+            ("Come and see it at 10 a.m. or so.", "10 a.m."),
             ("Please write a mail to me@homes.example.com, or call.", "me@homes.example.com"),
             (
                 "Please have a look at https://homes.example/a,b.html?x=1.2 now.",

@@ -264,15 +264,15 @@ fn open_word(word: &str, out: &mut Vec<String>) {
             return;
         }
     }
-    if let Some(stem) = word.strip_suffix("'s") {
-        if matches!(
+    if let Some(stem) = word.strip_suffix("'s")
+        && matches!(
             stem,
             "it" | "that" | "what" | "there" | "he" | "she" | "who" | "where" | "how" | "here" | "when"
-        ) {
-            out.push(stem.to_owned());
-            out.push("is".into());
-            return;
-        }
+        )
+    {
+        out.push(stem.to_owned());
+        out.push("is".into());
+        return;
     }
     // Possessives are heard without their apostrophe.
     out.push(word.replace('\'', ""));

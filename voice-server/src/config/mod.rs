@@ -117,7 +117,7 @@ pub enum ConfigError {
         detail: String,
     },
     /// A TOML key that does not exist.
-    #[error("unknown setting `{name}` in {}{}; docs/CONFIG.md lists all settings", file.display(), hint(near))]
+    #[error("unknown setting `{name}` in {}{}; voice-server/docs/CONFIG.md lists all settings", file.display(), hint(near))]
     UnknownKey {
         /// The key as it stands in the file.
         name: String,
@@ -127,7 +127,10 @@ pub enum ConfigError {
         near: Option<String>,
     },
     /// A `VOICE_*` variable that does not exist.
-    #[error("unknown variable {name}{}; unset it, or see docs/CONFIG.md for all settings", hint(near))]
+    #[error(
+        "unknown variable {name}{}; unset it, or see voice-server/docs/CONFIG.md for all settings",
+        hint(near)
+    )]
     UnknownVariable {
         /// The variable.
         name: String,

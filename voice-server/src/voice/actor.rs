@@ -3,7 +3,7 @@
 //! Five futures are polled side by side: the reader (never cancelled), the feeding of the session, the pump that sorts
 //! the session's outputs, the writer, and the recorder. A call ends in this order: the session finishes its turn, its
 //! turns are stored, the conversation is marked as ended, the close frame is sent. A client that closed waits for
-//! its echo at most [`PROMISE`]; what is not stored by then is stored after it.
+//! its echo at most `PROMISE`; what is not stored by then is stored after it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl End {
     }
 }
 
-/// Carries one call. Never panics on what a client sends; ends within [`PROMISE`] of a hang-up, plus what storing takes.
+/// Carries one call. Never panics on what a client sends; ends within `PROMISE` of a hang-up, plus what storing takes.
 pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
     let limits = socket.limits;
     let opened = timeout(limits.write, open(socket.upgrade, limits)).await.ok().flatten();

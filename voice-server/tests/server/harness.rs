@@ -14,7 +14,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -275,7 +275,10 @@ impl Server {
     }
 
     pub(crate) async fn dial(&self, path: &str, protocol: Option<&str>) -> Option<Client> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
+        // A small buffer, so that a client that does not read is noticed.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
         let mut request = Request::builder()
             .uri(path)
             .header("Host", "localhost")

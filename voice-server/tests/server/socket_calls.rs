@@ -189,3 +189,23 @@ async fn a_flood_of_nonsense_ends_the_call() {
     assert_eq!(client.rest().await.1, 4429);
     ending.await.unwrap();
 }
+
+#[tokio::test]
+async fn audio_that_waits_to_be_written_is_dropped_when_its_reply_is_cleared() {
+    const QUEUED: usize = 7;
+    let mut server = Server::start().await;
+    let (mut client, line, _) = server.call_v1("?out=pcm16").await;
+    client.next_text().await;
+    // Nobody reads, and the client's buffer is small: the system holds at most 4 MiB of these, the box the rest.
+    for _ in 0..QUEUED {
+        line.audio(1, &vec![1; 1 << 20]).await;
+    }
+    line.event(Event::Clear { reply: 1 }).await;
+    line.audio(2, b"new").await;
+    line.event(Event::Closed { code: 1000, reason: String::new() }).await;
+    let (got, _, _) = client.rest().await;
+    let of =
+        |reply: u8| got.iter().filter(|got| matches!(got, Got::Binary(bytes) if bytes[7] == reply)).count();
+    assert!(of(1) < QUEUED, "all of the cleared reply was sent");
+    assert_eq!(of(2), 1, "the next reply is whole");
+}

@@ -7,6 +7,9 @@ use super::ebml::{Read, read_vint};
 /// Bits of a SimpleBlock's flags that are reserved and zero (RFC 9559, section 10.2).
 const RESERVED_FLAGS: u8 = 0x70;
 
+/// Bits of the flags that say how frames are laced; none for a single frame.
+const LACING: u8 = 0x06;
+
 /// The head of a Block or SimpleBlock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockHead {
@@ -29,11 +32,16 @@ impl BlockHead {
         (flags & RESERVED_FLAGS == 0).then_some(head)
     }
 
+    /// Whether several frames share the block.
+    pub(super) fn is_laced(&self) -> bool {
+        self.flags & LACING != 0
+    }
+
     /// Puts the bounds of the block's frames into `frames`. `None`: the lacing does not add up.
     pub(super) fn frames(&self, payload: &[u8], frames: &mut Vec<Range<usize>>) -> Option<()> {
         frames.clear();
         let mut at = self.length;
-        let lacing = self.flags & 0x06;
+        let lacing = self.flags & LACING;
         if lacing == 0 {
             frames.push(at..payload.len());
             return Some(());

@@ -272,19 +272,38 @@ impl WebmReader {
         size: Option<u64>,
         limits: &Limits,
     ) -> Result<Step, IngressError> {
-        let size =
-            size.and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= limits.element_bytes);
-        let Some(size) = size else { return self.break_off(bytes) };
+        let Some(whole) = size else { return self.break_off(bytes) };
+        let held = usize::try_from(whole).ok().filter(|&size| size <= limits.element_bytes);
         let seen = &bytes.as_slice()[start..];
+        // Lost bytes make blocks of any size, so its first bytes must make sense before a block is waited for.
+        if id == SIMPLE_BLOCK {
+            let head_bytes = held.unwrap_or(usize::MAX).min(BlockHead::MAX_BYTES);
+            let Some(head) = seen.get(..head_bytes) else { return Ok(Step::NeedMore) };
+            match BlockHead::parse(head) {
+                // What another track sends may be large and is never held.
+                Some(head) if head.track != self.number && self.has_others => {
+                    return self.skip_element(bytes, start, whole);
+                }
+                Some(head) if head.track == self.number && (head.is_laced() || whole <= BELIEVED_BLOCK) => {}
+                _ => return self.break_off(bytes),
+            }
+        } else {
+            match read_id(seen) {
+                Read::Got(child, _) if is_group_child(child) => {}
+                Read::Short => return Ok(Step::NeedMore),
+                _ => return self.break_off(bytes),
+            }
+        }
+        let Some(size) = held else { return self.break_off(bytes) };
         let body = &seen[..size.min(seen.len())];
-        // A recorder that starts anew after lost bytes puts its header into what the block still claims, or across its
-        // end, where a block that ends like a header waits for the bytes that tell.
+        // After lost bytes a block may claim what is not its own: the header of a recorder that starts anew, or the next
+        // cluster. A block that ends like one of those waits for the bytes that tell.
         while self.searched < body.len() {
-            match starts_document(&seen[self.searched..]) {
+            match starts_landmark(&seen[self.searched..]) {
                 Read::Got(..) => {
                     bytes.take(start + self.searched);
                     self.searched = 0;
-                    return Ok(Step::Ended);
+                    return Ok(Step::Worked);
                 }
                 Read::Short if !bytes.is_closed() => return Ok(Step::NeedMore),
                 _ => self.searched += 1,
@@ -355,7 +374,7 @@ impl WebmReader {
         let end = start as u64 + size;
         let parent_end = if self.place == Place::Cluster { self.cluster_end } else { self.segment_end };
         if size > BELIEVED_UNKNOWN {
-            if !parent_end.is_some_and(|parent_end| bytes.position() + end <= parent_end) {
+            if parent_end.is_none_or(|parent_end| bytes.position() + end > parent_end) {
                 return self.break_off(bytes);
             }
         } else if parent_end.is_none_or(|parent_end| bytes.position() + end != parent_end) {
@@ -387,7 +406,7 @@ impl WebmReader {
             if at == seen.len() {
                 break None;
             }
-            match self.judge(&seen[at..]) {
+            match self.judge(&seen[at..], bytes.is_closed()) {
                 Read::Got(id, _) => break Some(id),
                 Read::Short if !bytes.is_closed() => break None,
                 _ => at += 1,
@@ -411,30 +430,18 @@ impl WebmReader {
     }
 
     /// Whether a header, a cluster or a block of ours starts here, judged by more than its ID.
-    fn judge(&self, bytes: &[u8]) -> Read<u32> {
-        match starts_document(bytes) {
-            Read::Got((), length) => return Read::Got(EBML, length),
-            Read::Short => return Read::Short,
+    fn judge(&self, bytes: &[u8], closed: bool) -> Read<u32> {
+        match starts_landmark(bytes) {
             Read::Invalid => {}
+            landmark => return landmark,
         }
-        let (id, id_length) = match read_id(bytes) {
-            Read::Got(id @ (CLUSTER | SIMPLE_BLOCK), length) => (id, length),
-            Read::Short if CLUSTER.to_be_bytes().starts_with(bytes) => return Read::Short,
-            _ => return Read::Invalid,
-        };
+        let Read::Got(SIMPLE_BLOCK, id_length) = read_id(bytes) else { return Read::Invalid };
         let (size, size_length) = match read_size(&bytes[id_length..]) {
             Read::Got(size, length) => (size, length),
             Read::Short => return Read::Short,
             Read::Invalid => return Read::Invalid,
         };
         let body = &bytes[id_length + size_length..];
-        if id == CLUSTER {
-            return match read_id(body) {
-                Read::Got(child, _) if is_cluster_child(child) => Read::Got(id, id_length),
-                Read::Short => Read::Short,
-                _ => Read::Invalid,
-            };
-        }
         let Some(size) = size.filter(|&size| size <= BELIEVED_BLOCK) else { return Read::Invalid };
         let size = size as usize;
         if body.len() < size.min(BlockHead::MAX_BYTES) {
@@ -448,8 +455,10 @@ impl WebmReader {
         }
         match body.get(size..).map(read_id) {
             Some(Read::Got(next, _)) if is_cluster_child(next) || is_top_level(next) => {
-                Read::Got(id, id_length)
+                Read::Got(SIMPLE_BLOCK, id_length)
             }
+            // The last block of all has nothing after it.
+            Some(Read::Short) if closed && body.len() == size => Read::Got(SIMPLE_BLOCK, id_length),
             None | Some(Read::Short) => Read::Short,
             _ => Read::Invalid,
         }
@@ -461,6 +470,29 @@ impl WebmReader {
         let at = stamp * i128::from(self.scale_ns) * 48 / 1_000_000;
         // Far from overflowing in everything that is done with it.
         at.clamp(i128::from(i64::MIN / 4), i128::from(i64::MAX / 4)) as i64
+    }
+}
+
+/// Whether an EBML header or a cluster starts here, judged by more than its ID, which may turn up in audio.
+fn starts_landmark(bytes: &[u8]) -> Read<u32> {
+    match starts_document(bytes) {
+        Read::Got((), length) => return Read::Got(EBML, length),
+        Read::Short => return Read::Short,
+        Read::Invalid => {}
+    }
+    let id = CLUSTER.to_be_bytes();
+    if !bytes.iter().zip(id).all(|(&a, b)| a == b) {
+        return Read::Invalid;
+    }
+    let Some(rest) = bytes.get(id.len()..) else { return Read::Short };
+    match read_size(rest) {
+        Read::Got(_, length) => match read_id(&rest[length..]) {
+            Read::Got(child, _) if is_cluster_child(child) => Read::Got(CLUSTER, id.len()),
+            Read::Short => Read::Short,
+            _ => Read::Invalid,
+        },
+        Read::Short => Read::Short,
+        Read::Invalid => Read::Invalid,
     }
 }
 
@@ -498,6 +530,11 @@ fn is_cluster_child(id: u32) -> bool {
             | VOID
             | CRC_32
     )
+}
+
+/// Whether a BlockGroup may begin with this: its block, durations, references, additions, padding.
+fn is_group_child(id: u32) -> bool {
+    matches!(id, BLOCK | DISCARD_PADDING | VOID | CRC_32 | 0x9B | 0xFB | 0xFA | 0xA4 | 0x75A1)
 }
 
 fn malformed(detail: &'static str) -> IngressError {

@@ -6,11 +6,13 @@ use super::Facts;
 use super::criteria::Criteria;
 use super::fact::Fact;
 use super::listing::Listing;
-use super::memory::{ASK_CONTACT, ASK_MORE, ASK_SEE, ASK_WHEN, ASK_WHICH, ASK_WHICH_MORE, Memory, Offer};
+use super::memory::{
+    ASK_CONTACT, ASK_MORE, ASK_NUMBER, ASK_SEE, ASK_WHEN, ASK_WHICH, ASK_WHICH_MORE, Memory, Offer,
+};
+use super::question::{Extreme, Question};
 use super::tell::{
     baths_phrase, beds_phrase, count_word, dollars, grouped, line, listed, price, summary, tell,
 };
-use super::understand::{Extreme, Question};
 
 /// Homes that are named one by one in an answer; a listener keeps no more in mind.
 const MAX_NAMED: usize = 3;
@@ -31,7 +33,7 @@ pub(super) fn answer(question: &Question, memory: &Memory, facts: &Facts) -> Str
         Question::Goodbye => "Thank you for calling. Goodbye!".into(),
         Question::Repeat => match &memory.last_answer {
             Some(last) => last.clone(),
-            None => format!("I have said nothing yet. {}", help(facts)),
+            None => format!("I have said nothing yet. {}", help()),
         },
         Question::Yes => yes(memory, facts),
         Question::No => "No problem at all. Is there anything else you would like to know?".into(),
@@ -40,12 +42,14 @@ pub(super) fn answer(question: &Question, memory: &Memory, facts: &Facts) -> Str
         Question::WhoAreYou => {
             "I am an automated assistant. I answer questions about the homes on our list.".into()
         }
-        Question::WhatCanYouDo => format!("I know our homes. {}", help(facts)),
+        Question::WhatCanYouDo => format!("I know our homes. {}", help()),
         Question::Contact { name, phone } => contact(name.as_deref(), *phone),
         Question::Viewing { home, when } => viewing(*home, when.as_deref(), memory, facts),
-        Question::Search(criteria) => search(criteria, facts),
-        Question::Count(criteria) => count(criteria, facts),
-        Question::Extreme(extreme, criteria) => extreme_home(*extreme, criteria, facts),
+        Question::Search(criteria) => search(criteria, memory, facts),
+        Question::Others(criteria) => others(criteria, memory, facts),
+        Question::Coverage => coverage(facts),
+        Question::Count(criteria) => count(criteria, memory, facts),
+        Question::Extreme(extreme, criteria) => extreme_home(*extreme, criteria, memory, facts),
         Question::Fact { homes, facts: asked } => fact(homes, asked, memory, facts),
         Question::Compare { homes, facts: asked } => compare(*homes, asked, facts),
         Question::UnknownStreet(street) => {
@@ -53,16 +57,13 @@ pub(super) fn answer(question: &Question, memory: &Memory, facts: &Facts) -> Str
                 cities(facts).map_or_else(String::new, |cities| format!(" I know homes in {cities}."));
             format!("I don't have that one. There is nothing on {street} on our list.{cities}")
         }
-        Question::NotUnderstood => format!("Sorry, I missed that. {}", help(facts)),
+        Question::NotUnderstood => format!("Sorry, I missed that. {}", help()),
     }
 }
 
-fn help(facts: &Facts) -> String {
-    let example = facts
-        .listings
-        .at(0)
-        .map_or_else(String::new, |l| format!(", or about one of them, such as {}", l.address()));
-    format!("You can ask for homes by price, area or bedrooms{example}.")
+/// What can be asked. It names no home, because "it" would be that home from then on.
+fn help() -> &'static str {
+    "You can ask for homes by price, area or bedrooms, or about one of them by its street."
 }
 
 fn cities(facts: &Facts) -> Option<String> {
@@ -83,7 +84,7 @@ fn yes(memory: &Memory, facts: &Facts) -> String {
         (Some(Offer::Contact), _) => "Thank you, go ahead. Please say your name and your number.".into(),
         (Some(Offer::See | Offer::When), Some(_)) => format!("Very good, gladly. {ASK_WHEN}"),
         (_, Some(listing)) => described(listing),
-        (_, None) => format!("Very good, gladly. {}", help(facts)),
+        (_, None) => format!("Very good, gladly. {}", help()),
     }
 }
 
@@ -98,7 +99,8 @@ fn contact(name: Option<&str>, phone: bool) -> String {
         (true, false) => "your name",
         _ => "your number",
     };
-    format!("{thanks} I will pass {what} on to the team.")
+    let missing = if phone { String::new() } else { format!(" {ASK_NUMBER}") };
+    format!("{thanks} I will pass {what} on to the team.{missing}")
 }
 
 fn viewing(home: Option<usize>, when: Option<&str>, memory: &Memory, facts: &Facts) -> String {
@@ -115,24 +117,51 @@ fn viewing(home: Option<usize>, when: Option<&str>, memory: &Memory, facts: &Fac
     }
 }
 
-fn search(criteria: &Criteria, facts: &Facts) -> String {
+fn search(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     if facts.listings.all().is_empty() {
         return "I have nothing right now. There are no homes on our list.".into();
     }
     let found = criteria.find(&facts.listings);
-    let named: Vec<String> =
+    if found.is_empty() {
+        return nothing_found(criteria, memory, facts);
+    }
+    let kind = if criteria.is_set() { "like that" } else { "homes for sale" };
+    named(&found, &format!("We have {} {kind}.", count_word(found.len())), facts)
+}
+
+/// More of what was searched for, without what was just named.
+fn others(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
+    let mut found = criteria.find(&facts.listings);
+    found.retain(|home| !memory.shown.contains(home));
+    if found.is_empty() {
+        return "That is all of them. You can ask for other homes by price, area or bedrooms.".into();
+    }
+    named(&found, &format!("There are {} more.", count_word(found.len())), facts)
+}
+
+/// The first of the homes found, behind the sentence that counts them.
+fn named(found: &[usize], opening: &str, facts: &Facts) -> String {
+    let lines: Vec<String> =
         found.iter().take(MAX_NAMED).filter_map(|home| facts.listings.at(*home)).map(line).collect();
     match found.len() {
-        0 => nothing_found(criteria, facts),
-        1 => format!("Yes, we have one. It is {}. {ASK_MORE}", named.concat()),
-        n if n <= MAX_NAMED => {
-            format!("We have {} like that. {}. {ASK_WHICH_MORE}", count_word(n), joined(&named))
+        1 if opening.starts_with("We") => format!("Yes, we have one. It is {}. {ASK_MORE}", lines.concat()),
+        1 => format!("There is one more. It is {}. {ASK_MORE}", lines.concat()),
+        n if n <= MAX_NAMED => format!("{opening} {}. {ASK_WHICH_MORE}", joined(&lines)),
+        _ => format!("{opening} The least expensive are {}. {ASK_WHICH_MORE}", joined(&lines)),
+    }
+}
+
+fn coverage(facts: &Facts) -> String {
+    let mut kinds: Vec<String> = Vec::new();
+    for listing in facts.listings.all() {
+        let kind = format!("{}s", listing.kind.noun());
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
         }
-        n => format!(
-            "We have {} like that. The least expensive are {}. {ASK_WHICH_MORE}",
-            count_word(n),
-            joined(&named)
-        ),
+    }
+    match cities(facts) {
+        Some(cities) => format!("Our list has {}. They are in {cities}.", listed(&kinds)),
+        None => search(&Criteria::default(), &Memory::default(), facts),
     }
 }
 
@@ -144,25 +173,27 @@ fn joined(lines: &[String]) -> String {
     }
 }
 
-fn nothing_found(criteria: &Criteria, facts: &Facts) -> String {
+fn nothing_found(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     if let Some(town) = &criteria.elsewhere {
         let cities = cities(facts).unwrap_or_default();
         return format!("Not in {town}, I'm afraid. Our homes are in {cities}.");
     }
     let near: Vec<String> = criteria
-        .nearest(&facts.listings, 2)
+        .nearest(&facts.listings, 3)
         .iter()
+        .filter(|home| Some(**home) != memory.focus)
+        .take(2)
         .filter_map(|home| facts.listings.at(*home))
         .map(line)
         .collect();
     match near.len() {
-        0 => format!("I found nothing like that. {}", help(facts)),
+        0 => format!("I found nothing like that. {}", help()),
         1 => format!("I found nothing like that. The closest is {}. {ASK_MORE}", near.concat()),
         _ => format!("I found nothing like that. The closest are {}. {ASK_WHICH_MORE}", joined(&near)),
     }
 }
 
-fn count(criteria: &Criteria, facts: &Facts) -> String {
+fn count(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     if !criteria.is_set() {
         let rent = facts.listings.all().iter().filter(|l| l.lease).count();
         let sale = facts.listings.all().len() - rent;
@@ -181,14 +212,14 @@ fn count(criteria: &Criteria, facts: &Facts) -> String {
         .map(Listing::address)
         .collect();
     match found.len() {
-        0 => nothing_found(criteria, facts),
+        0 => nothing_found(criteria, memory, facts),
         1 => format!("There is just one. It is {}. {ASK_MORE}", addresses.concat()),
         n if n <= MAX_NAMED => format!("There are {} of those. {}.", count_word(n), listed(&addresses)),
         n => format!("There are {} of those. {} among them.", count_word(n), listed(&addresses)),
     }
 }
 
-fn extreme_home(extreme: Extreme, criteria: &Criteria, facts: &Facts) -> String {
+fn extreme_home(extreme: Extreme, criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     let found = criteria.find(&facts.listings);
     match extreme.pick(&found, facts).and_then(|home| facts.listings.at(home)) {
         Some(listing) => {
@@ -203,7 +234,7 @@ fn extreme_home(extreme: Extreme, criteria: &Criteria, facts: &Facts) -> String 
             };
             format!("That is {}.{} {ASK_MORE}", line(listing), why.unwrap_or_default())
         }
-        None => nothing_found(criteria, facts),
+        None => nothing_found(criteria, memory, facts),
     }
 }
 

@@ -250,11 +250,12 @@ fn wish(words: &[String], names: &[&str]) -> Option<bool> {
 
 /// City or part of town that is spoken of, as written in the listings; the longest name wins.
 fn find_place(words: &[String], taken: &[(usize, usize)], listings: &Listings) -> Option<String> {
-    let mut names: Vec<&String> = Vec::new();
+    let mut names: Vec<(&String, Vec<char>)> = Vec::new();
     for listing in listings.all() {
         for name in listing.area.iter().chain([&listing.city]) {
-            if !names.contains(&name) {
-                names.push(name);
+            if !names.iter().any(|(known, _)| *known == name) {
+                let letters = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
+                names.push((name, letters.collect()));
             }
         }
     }
@@ -264,20 +265,20 @@ fn find_place(words: &[String], taken: &[(usize, usize)], listings: &Listings) -
             if start + len > words.len() || taken.iter().any(|(s, e)| start < *e && *s < start + len) {
                 continue;
             }
-            let window: Vec<char> = words[start..start + len].concat().chars().collect();
+            let window: Vec<char> = words[start..start + len].iter().flat_map(|w| w.chars()).collect();
             if window.len() < 4 || window.len() > 24 {
                 continue;
             }
-            for name in &names {
-                let letters: Vec<char> =
-                    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-                let spelled = similarity(&window, &letters);
-                let close = spelled >= 0.8 && letters.len() >= 6
-                    || spelled >= 0.6
-                        && letters.len() >= 8
-                        && similarity(&sound_of(&window), &sound_of(&letters)) >= 0.9;
-                let score = if window == letters { 1.0 } else { spelled } + letters.len() as f64 * 0.1;
-                if (window == letters || close) && best.is_none_or(|(most, _)| score > most) {
+            for (name, letters) in &names {
+                if window.len().abs_diff(letters.len()) > 3 {
+                    continue;
+                }
+                let spelled = similarity(&window, letters);
+                let near = spelled >= 0.8 && letters.len() >= 6;
+                let sounds = || similarity(&sound_of(&window), &sound_of(letters)) >= 0.9;
+                let close = near || spelled >= 0.6 && letters.len() >= 8 && sounds();
+                let score = spelled + letters.len() as f64 * 0.1;
+                if (window == *letters || close) && best.is_none_or(|(most, _)| score > most) {
                     best = Some((score, name));
                 }
             }

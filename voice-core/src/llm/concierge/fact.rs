@@ -144,7 +144,12 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
 
 /// A thing that listings describe in their own words, or that is asked for in the form "does it have a ...".
 fn other_fact(words: &[String]) -> Option<Fact> {
-    const THINGS: [&str; 48] = [
+    const THINGS: [&str; 53] = [
+        "negotiable",
+        "mortgage",
+        "loan",
+        "financing",
+        "deposit",
         "balcony",
         "elevator",
         "yard",

@@ -369,6 +369,7 @@ fn kind_of(sub_type: &str) -> HomeKind {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

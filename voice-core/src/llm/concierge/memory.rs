@@ -9,7 +9,8 @@ use crate::text::words::split_words;
 use super::Facts;
 use super::criteria::Criteria;
 use super::fact::Fact;
-use super::understand::{Question, understand};
+use super::question::Question;
+use super::understand::understand;
 
 /// What we offered or asked at the end of the last answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +40,14 @@ pub(super) struct Memory {
     pub(super) facts: Vec<Fact>,
     /// What the last answer ended with.
     pub(super) offer: Option<Offer>,
-    /// A viewing that still lacks its home or its time.
+    /// The viewing last asked for, which may still lack its home or its time.
     pub(super) viewing: Option<(Option<usize>, Option<String>)>,
     /// The last answer, as heard.
     pub(super) last_answer: Option<String>,
 }
 
 /// Messages looked back at: what was said earlier is no longer "it".
-const WINDOW: usize = 24;
+const WINDOW: usize = 20;
 
 /// The text of an offer, and how it is recognised when it was heard.
 pub(super) const ASK_MORE: &str = "Shall I tell you more?";
@@ -55,6 +56,7 @@ pub(super) const ASK_WHEN: &str = "Which day and time suit you?";
 pub(super) const ASK_WHICH: &str = "Which home do you mean?";
 pub(super) const ASK_WHICH_MORE: &str = "Would you like to hear more about one of them?";
 pub(super) const ASK_CONTACT: &str = "May I have your name and number?";
+pub(super) const ASK_NUMBER: &str = "What is your number?";
 
 impl Memory {
     /// What is known after all of `messages`.
@@ -72,11 +74,15 @@ impl Memory {
 
     fn note_question(&mut self, question: &Question) {
         match question {
-            Question::Search(criteria) | Question::Count(criteria) | Question::Extreme(_, criteria) => {
+            Question::Search(criteria)
+            | Question::Others(criteria)
+            | Question::Count(criteria)
+            | Question::Extreme(_, criteria) => {
                 self.criteria = Some(criteria.clone());
                 self.facts.clear();
                 self.viewing = None;
                 self.focus = None;
+                self.shown.clear();
             }
             Question::Fact { homes, facts } => {
                 self.facts.clone_from(facts);
@@ -87,7 +93,7 @@ impl Memory {
             }
             Question::Viewing { home, when } => {
                 self.facts.clear();
-                self.viewing = Some((*home, when.clone())).filter(|_| home.is_none() || when.is_none());
+                self.viewing = Some((*home, when.clone()));
                 self.focus = home.or(self.focus);
             }
             Question::Compare { .. } => self.facts.clear(),
@@ -118,6 +124,7 @@ impl Memory {
             (ASK_WHICH, Offer::Which),
             (ASK_WHICH_MORE, Offer::Which),
             (ASK_CONTACT, Offer::Contact),
+            (ASK_NUMBER, Offer::Contact),
         ]
         .into_iter()
         .find(|(asked, _)| text.trim_end().ends_with(asked))

@@ -3,7 +3,7 @@
 //! No network, no model, no chance: the same conversation gives the same answer within a millisecond. It books
 //! nothing and promises nothing; wishes are said to go to the team because the conversation is kept for it. Invariant:
 //! every figure in an answer comes from a listing or from the caller. Path of a question: `memory` (what was spoken
-//! of) → `understand` with `streets`, `criteria`, `numbers`, `refer`, `when`, `fact` → `answer` with `tell`.
+//! of) → `understand` and `talk` with `streets`, `criteria`, `numbers`, `refer`, `when`, `fact` → `answer` with `tell`.
 
 mod answer;
 mod criteria;
@@ -11,8 +11,10 @@ mod fact;
 pub mod listing;
 mod memory;
 mod numbers;
+mod question;
 mod refer;
 mod streets;
+mod talk;
 mod tell;
 mod understand;
 mod when;

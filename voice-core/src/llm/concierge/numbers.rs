@@ -118,12 +118,12 @@ pub(super) fn read_wishes(words: &[String], taken: &[(usize, usize)], rent: bool
             let joined = *other <= end + 2 && matches!(next(0), "and" | "to" | "$" | "dollars");
             joined && (between || next(0) == "to") || *other == end && value >= 50.0
         });
-        if let Some((other, high)) = range {
-            if let Some((low, high)) = scale_pair(value, high, &words[other..other + high.words], rent) {
-                wishes.price = Range { least: Some(low.min(high)), most: Some(low.max(high)) };
-                i += 1;
-                continue;
-            }
+        if let Some((other, high)) = range
+            && let Some((low, high)) = scale_pair(value, high, &words[other..other + high.words], rent)
+        {
+            wishes.price = Range { least: Some(low.min(high)), most: Some(low.max(high)) };
+            i += 1;
+            continue;
         }
         let money = at > 0 && words[at - 1] == "$" || matches!(next(0), "dollars" | "bucks");
         if !money && bound == Bound::Bare && value < 1000.0 {
@@ -244,7 +244,7 @@ fn scale_price(value: f64, rent: bool) -> Option<f64> {
         v if v >= 1000.0 => v,
         v if rent && v >= 300.0 => v,
         v if rent && v < 10.0 && v.fract() != 0.0 => v * 1e3,
-        v if rent => return (v >= 1.0 && v < 10.0).then_some(v * 1e3),
+        v if rent => return (1.0..10.0).contains(&v).then_some(v * 1e3),
         v if v >= 50.0 => v * 1e3,
         v if v < 10.0 && v.fract() != 0.0 => v * 1e6,
         _ => return None,

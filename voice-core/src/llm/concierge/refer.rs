@@ -5,7 +5,7 @@
 use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::memory::Memory;
-use super::understand::{Extreme, asked_extreme};
+use super::question::{Extreme, asked_extreme};
 
 /// The homes meant, in the order they were named; empty where the words point at none.
 pub(super) fn referred(words: &[String], memory: &Memory, facts: &Facts) -> Vec<usize> {
@@ -144,41 +144,46 @@ fn better(words: &[String], memory: &Memory, facts: &Facts) -> Option<Vec<usize>
 
 /// "the condo", "that three-bedroom", "the one with the pool".
 fn described(words: &[String], memory: &Memory, facts: &Facts) -> Option<Vec<usize>> {
-    if asked_extreme(words).is_some() {
+    if asked_extreme(words).is_some() && !words.iter().any(|w| matches!(w.as_str(), "or" | "than" | "too")) {
         return None;
     }
+    let mut found: Vec<usize> = Vec::new();
     for (at, word) in words.iter().enumerate() {
         if !matches!(word.as_str(), "the" | "that" | "this" | "your") {
             continue;
         }
         let noun = (at + 1..words.len().min(at + 6)).find(|i| is_one(&words[*i]));
-        let Some(noun) = noun else { continue };
-        let goes_on = matches!(
-            words.get(noun + 1).map(String::as_str),
-            Some("with" | "in" | "that" | "downtown" | "for" | "under")
-        );
-        let end = if goes_on { words.len() } else { noun + 1 };
-        let criteria = Criteria::read(&words[at..end], &[], &facts.listings, false);
-        if !criteria.is_set() {
-            return memory.focus.map(|home| vec![home]);
-        }
-        let fits = |home: &usize| facts.listings.at(*home).is_some_and(|listing| criteria.fits(listing));
-        if let Some(home) = memory.focus.filter(|home| fits(home) && words[noun] != "one") {
-            return Some(vec![home]);
-        }
-        let shown: Vec<usize> = memory.shown.iter().copied().filter(|home| fits(home)).collect();
-        if shown.len() == 1 {
-            return Some(shown);
-        }
-        let all: Vec<usize> = (0..facts.listings.all().len()).filter(|home| fits(home)).collect();
-        if all.len() == 1 {
-            return Some(all);
-        }
-        // "the house" after a condo was spoken of: loosely meant.
-        let plain = noun == at + 1 && matches!(words[noun].as_str(), "house" | "place" | "apartment");
-        return memory.focus.filter(|_| plain).map(|home| vec![home]);
+        let home = noun.and_then(|noun| described_home(words, at, noun, memory, facts));
+        found.extend(home.filter(|home| !found.contains(home)));
     }
-    None
+    (!found.is_empty()).then_some(found)
+}
+
+/// The home that the words from "the" at `at` to the noun describe, with what follows in "the one with a pool".
+fn described_home(words: &[String], at: usize, noun: usize, memory: &Memory, facts: &Facts) -> Option<usize> {
+    let next = words.get(noun + 1).map_or("", String::as_str);
+    let goes_on = matches!(next, "with" | "in" | "that" | "downtown" | "for" | "under");
+    let end = if goes_on { words.len() } else { noun + 1 };
+    let criteria = Criteria::read(&words[at..end], &[], &facts.listings, false);
+    if !criteria.is_set() {
+        return memory.focus;
+    }
+    let fits = |home: &usize| facts.listings.at(*home).is_some_and(|listing| criteria.fits(listing));
+    if let Some(home) = memory.focus.filter(|home| fits(home) && words[noun] != "one") {
+        return Some(home);
+    }
+    let shown: Vec<usize> = memory.shown.iter().copied().filter(|home| fits(home)).collect();
+    if let [home] = shown[..] {
+        return Some(home);
+    }
+    let mut all = (0..facts.listings.all().len()).filter(fits);
+    if let (Some(home), None) = (all.next(), all.next()) {
+        return Some(home);
+    }
+    // The one last spoken of where several fit; "the house" of a condo is loosely meant.
+    let fitting = memory.focus.filter(fits);
+    let plain = noun == at + 1 && matches!(words[noun].as_str(), "house" | "place" | "apartment");
+    fitting.or(memory.focus.filter(|_| plain))
 }
 
 fn pronoun(words: &[String], memory: &Memory) -> Option<Vec<usize>> {

@@ -73,6 +73,7 @@ impl Streets {
     pub(super) fn find_mentions(&self, words: &[String]) -> Vec<Mention> {
         let mut found: Vec<(f64, Mention)> = Vec::new();
         for start in 0..words.len() {
+            let number = number_before(words, start);
             for len in 1..=4 {
                 let Some(window) = words.get(start..start + len) else { break };
                 let letters: Vec<char> = window.concat().chars().collect();
@@ -82,7 +83,7 @@ impl Streets {
                 let sound = sound_of(&letters);
                 for street in &self.streets {
                     if len <= street.words + 1 {
-                        found.extend(street.weigh(words, start, len, &letters, &sound));
+                        found.extend(street.weigh(words, (start, start + len), &number, &letters, &sound));
                     }
                 }
             }
@@ -104,7 +105,7 @@ impl Streets {
         if number.len() < 3 {
             return None;
         }
-        let mut homes = self.streets.iter().flat_map(|s| &s.homes).filter(|home| home.0 == number);
+        let mut homes = self.streets.iter().flat_map(|s| &s.homes).filter(|home| home.0 == *number);
         match (homes.next(), homes.next()) {
             (Some(home), None) => Some(home.2),
             _ => None,
@@ -113,15 +114,40 @@ impl Streets {
 }
 
 impl Street {
-    /// How well `len` words from `start` name this street, with what they name. `None` where they do not.
+    /// How well the words from `start` to `end` name this street, with what they name. `None` where they do not.
     fn weigh(
         &self,
         words: &[String],
-        start: usize,
-        len: usize,
+        (start, mut end): (usize, usize),
+        (number, number_start): &(String, usize),
         letters: &[char],
         sound: &[char],
     ) -> Option<(f64, Mention)> {
+        // Lengths alone settle most pairs.
+        let (short, long) = (letters.len().min(self.letters.len()), letters.len().max(self.letters.len()));
+        if short * 2 < long {
+            return None;
+        }
+        let len = end - start;
+        let numbered = self.homes.iter().any(|home| !number.is_empty() && home.0 == *number);
+        let suffix = words.get(end).and_then(|word| suffix_of(word));
+        let before = start.checked_sub(1).and_then(|i| words.get(i)).map_or("", String::as_str);
+        let after = words.get(end).map_or("", String::as_str);
+        let support = if numbered {
+            Support::Number
+        } else if suffix.is_some_and(|suffix| suffix == self.suffix) {
+            Support::OwnSuffix
+        } else if suffix.is_some() {
+            Support::AnySuffix
+        } else if matches!(before, "on" | "at" | "about" | "of" | "for") {
+            Support::Preposition
+        } else {
+            Support::None
+        };
+        if support == Support::None && short * 5 < long * 4 {
+            return None;
+        }
+        end += usize::from(suffix.is_some());
         let spelled = similarity(letters, &self.letters);
         if spelled < 0.3 {
             return None;
@@ -129,22 +155,6 @@ impl Street {
         let score = f64::midpoint(spelled, similarity(sound, &self.sound));
         if score < 0.45 {
             return None;
-        }
-        let before = start.checked_sub(1).and_then(|i| words.get(i)).map_or("", String::as_str);
-        let mut end = start + len;
-        let after = words.get(end).map_or("", String::as_str);
-        let (number, number_start) = number_before(words, start);
-        let mut support = Support::None;
-        if matches!(before, "on" | "at" | "about" | "of" | "for") {
-            support = Support::Preposition;
-        }
-        if let Some(suffix) = suffix_of(after) {
-            support = if suffix == self.suffix { Support::OwnSuffix } else { Support::AnySuffix };
-            end += 1;
-        }
-        let numbered = self.homes.iter().any(|home| !number.is_empty() && home.0 == number);
-        if numbered {
-            support = Support::Number;
         }
         let same_start = sound.first() == self.sound.first();
         let exact = letters == self.letters;
@@ -166,20 +176,20 @@ impl Street {
         }
         let mut homes: Vec<&(String, Option<String>, usize)> = self.homes.iter().collect();
         if numbered {
-            homes.retain(|home| home.0 == number);
+            homes.retain(|home| home.0 == *number);
         }
         let mut start = start;
         if !number.is_empty() {
-            start = number_start;
+            start = *number_start;
         }
-        if matches!(words.get(end).map(String::as_str), Some("unit" | "apartment" | "number" | "suite")) {
-            if let Some(unit) = read_number(words, end + 1) {
-                let unit_text = unit.to_string();
-                if homes.iter().any(|home| home.1.as_deref() == Some(&unit_text)) {
-                    homes.retain(|home| home.1.as_deref() == Some(&unit_text));
-                }
-                end += 1 + unit.words;
+        if matches!(words.get(end).map(String::as_str), Some("unit" | "apartment" | "number" | "suite"))
+            && let Some(unit) = read_number(words, end + 1)
+        {
+            let unit_text = unit.to_string();
+            if homes.iter().any(|home| home.1.as_deref() == Some(&unit_text)) {
+                homes.retain(|home| home.1.as_deref() == Some(&unit_text));
             }
+            end += 1 + unit.words;
         }
         let bonus = support as u8 as f64 * 0.1 + len as f64 * 0.01;
         Some((score + bonus, Mention { homes: homes.iter().map(|home| home.2).collect(), start, end }))
@@ -284,9 +294,18 @@ pub(super) fn similarity(a: &[char], b: &[char]) -> f64 {
     1.0 - edits(a, b) as f64 / longer as f64
 }
 
-/// Fewest insertions, deletions and replacements between two words.
+/// Letters compared; no street name is longer.
+const MAX_LETTERS: usize = 31;
+
+/// Fewest insertions, deletions and replacements between two words. Beyond [`MAX_LETTERS`] nothing is alike.
 fn edits(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    if a.len() > MAX_LETTERS || b.len() > MAX_LETTERS {
+        return a.len().max(b.len());
+    }
+    let mut row = [0_usize; MAX_LETTERS + 1];
+    for (cost, cell) in row.iter_mut().enumerate() {
+        *cell = cost;
+    }
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
@@ -334,6 +353,7 @@ pub(super) fn sound_of(letters: &[char]) -> Vec<char> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::listing::sample_listings;
     use super::*;

@@ -21,7 +21,7 @@ pub(super) fn grouped(amount: u64) -> String {
     let digits = amount.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -141,8 +141,7 @@ pub(super) fn tell(fact: &Fact, listing: &Listing, named: bool) -> String {
     let of_which = |text: String| if named { format!("{text} That is {address}.") } else { text };
     match fact {
         Fact::Price if named => {
-            let verb = if listing.lease { "rents for" } else { "is listed at" };
-            format!("It is {}. {address} {verb} that, as {}.", price(listing), kind_phrase(listing))
+            format!("It is {}. That is {address}, {}.", price(listing), kind_phrase(listing))
         }
         Fact::Price => format!("It is {}.", price(listing)),
         Fact::Beds => beds_phrase(listing).map_or_else(unknown, |beds| {
@@ -163,23 +162,23 @@ pub(super) fn tell(fact: &Fact, listing: &Listing, named: bool) -> String {
             of_which(format!("It has {}.", counted(stories as usize, "story", "stories")))
         }),
         Fact::Garage => match listing.garage {
-            Some(0) => format!("No, it does not. {address} has no garage."),
+            Some(0) => format!("No, it has none. {address} has no garage."),
             Some(cars) => {
-                format!("Yes, it does. {address} has a {}-car garage.", count_word(cars as usize))
+                format!("Yes, it has one. {address} has a {}-car garage.", count_word(cars as usize))
             }
             None => unknown(),
         },
         Fact::Pool => match listing.pool {
-            Some(Some(Pool::Private)) => format!("Yes, it does. {address} has a private pool."),
+            Some(Some(Pool::Private)) => format!("Yes, it has one. {address} has a private pool."),
             Some(Some(Pool::Shared)) => {
                 format!("Yes, there is one. {address} shares a pool with the other residents.")
             }
-            Some(None) => format!("No, it does not. {address} has no pool."),
+            Some(None) => format!("No, it has none. {address} has no pool."),
             None => unknown(),
         },
         Fact::Fireplace => match listing.fireplace {
-            Some(true) => format!("Yes, it does. {address} has a fireplace."),
-            Some(false) => format!("No, it does not. {address} has no fireplace."),
+            Some(true) => format!("Yes, it has one. {address} has a fireplace."),
+            Some(false) => format!("No, it has none. {address} has no fireplace."),
             None => unknown(),
         },
         Fact::Pets => match listing.pets.iter().map(String::as_str).collect::<Vec<_>>()[..] {

@@ -9,126 +9,9 @@ use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::fact::{Fact, asked_facts};
 use super::memory::{Memory, Offer};
+use super::question::{Extreme, Question, asked_extreme};
 use super::refer::{referred, searches_many};
-use super::streets::{Mention, capitalised, unknown_street};
-use super::when::read_when;
-
-/// What a caller wants to know or have done.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Question {
-    Greeting,
-    Thanks,
-    Goodbye,
-    Repeat,
-    Yes,
-    No,
-    Human,
-    HowAreYou,
-    WhoAreYou,
-    WhatCanYouDo,
-    /// A name or number was left.
-    Contact {
-        name: Option<String>,
-        phone: bool,
-    },
-    Viewing {
-        home: Option<usize>,
-        when: Option<String>,
-    },
-    Search(Criteria),
-    Count(Criteria),
-    Extreme(Extreme, Criteria),
-    /// Facts of homes; no home where it is unclear which one.
-    Fact {
-        homes: Vec<usize>,
-        facts: Vec<Fact>,
-    },
-    Compare {
-        homes: (usize, usize),
-        facts: Vec<Fact>,
-    },
-    /// A street that no listing is on.
-    UnknownStreet(String),
-    NotUnderstood,
-}
-
-/// The end of a scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extreme {
-    Cheapest,
-    Dearest,
-    Largest,
-    Smallest,
-    Newest,
-    Oldest,
-    MostBeds,
-    /// "Closest", which nobody can tell without knowing to what.
-    Nearest,
-}
-
-impl Extreme {
-    /// The one of `homes` at this end of the scale; the first of equals.
-    pub(super) fn pick(self, homes: &[usize], facts: &Facts) -> Option<usize> {
-        let mut best: Option<(i64, usize)> = None;
-        for &home in homes {
-            let listing = facts.listings.at(home)?;
-            let size = listing.area_sqft.map(|v| v as i64);
-            let year = listing.year.map(i64::from);
-            let measure = match self {
-                Self::Cheapest => Some(-(listing.price as i64)),
-                Self::Dearest => Some(listing.price as i64),
-                Self::Largest => size,
-                Self::Smallest => size.map(|v| -v),
-                Self::Newest => year,
-                Self::Oldest => year.map(|v| -v),
-                Self::MostBeds => listing.beds.map(i64::from),
-                Self::Nearest => None,
-            };
-            if let Some(measure) = measure {
-                if best.is_none_or(|(most, _)| measure > most) {
-                    best = Some((measure, home));
-                }
-            }
-        }
-        best.map(|(_, home)| home)
-    }
-}
-
-/// The extreme or comparative that the words name.
-pub(super) fn asked_extreme(words: &[String]) -> Option<Extreme> {
-    let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
-    let says = |p: &[&str]| phrase(words, p);
-    Some(
-        if has(&["cheapest", "cheaper", "lowest"])
-            || says(&["least", "expensive"])
-            || says(&["most", "affordable"])
-            || says(&["less", "expensive"])
-            || says(&["costs", "less"])
-        {
-            Extreme::Cheapest
-        } else if has(&["priciest", "dearest", "highest", "pricier"])
-            || says(&["most", "expensive"])
-            || says(&["more", "expensive"])
-            || says(&["costs", "more"])
-        {
-            Extreme::Dearest
-        } else if says(&["most", "bedrooms"]) || says(&["more", "bedrooms"]) {
-            Extreme::MostBeds
-        } else if has(&["largest", "biggest", "larger", "bigger"]) {
-            Extreme::Largest
-        } else if has(&["smallest", "smaller"]) {
-            Extreme::Smallest
-        } else if has(&["newest", "newer"]) || says(&["most", "recent"]) {
-            Extreme::Newest
-        } else if has(&["oldest", "older"]) {
-            Extreme::Oldest
-        } else if has(&["closest", "nearest"]) {
-            Extreme::Nearest
-        } else {
-            return None;
-        },
-    )
-}
+use super::streets::{Mention, unknown_street};
 
 /// Words looked at; more than anybody says in one breath, and a bound on the work.
 const MAX_WORDS: usize = 120;
@@ -152,48 +35,80 @@ pub(super) fn understand(text: &str, memory: &Memory, facts: &Facts) -> Question
         .or_else(|| heard.unknown_street())
         .or_else(|| heard.comparison())
         .or_else(|| heard.extreme())
+        .or_else(|| heard.coverage())
         .or_else(|| heard.count())
         .or_else(|| heard.fact())
         .or_else(|| heard.search())
         .or_else(|| heard.pleasantry())
+        .or_else(|| heard.beyond_the_data())
         .unwrap_or(Question::NotUnderstood)
 }
 
+/// A house number said without its street, as in "what about 1208?", and which words it takes.
+fn lone_number(words: &[String], facts: &Facts) -> Option<(usize, (usize, usize))> {
+    read_numbers(words).into_iter().find_map(|(at, number)| {
+        // Round numbers are prices more often than houses.
+        if number.value % 50.0 == 0.0 {
+            return None;
+        }
+        let before = at.checked_sub(1).map_or("", |i| words[i].as_str());
+        let after = words.get(at + number.words).map_or("", String::as_str);
+        let introduced = matches!(
+            before,
+            "" | "about"
+                | "number"
+                | "is"
+                | "at"
+                | "and"
+                | "does"
+                | "the"
+                | "of"
+                | "see"
+                | "in"
+                | "on"
+                | "or"
+                | "with"
+        );
+        let counted = matches!(
+            after,
+            "square" | "dollars" | "feet" | "sqft" | "minutes" | "thousand" | "a" | "k" | "or"
+        );
+        let home = facts.streets.home_by_number(&number.to_string())?;
+        (introduced && !counted).then_some((home, (at, at + number.words)))
+    })
+}
+
 /// One utterance with what can be read from it.
-struct Heard<'a> {
-    words: &'a [String],
-    memory: &'a Memory,
-    facts: &'a Facts,
-    mentions: Vec<Mention>,
+pub(super) struct Heard<'a> {
+    pub(super) words: &'a [String],
+    pub(super) memory: &'a Memory,
+    pub(super) facts: &'a Facts,
+    pub(super) mentions: Vec<Mention>,
     /// Named or referred to.
-    homes: Vec<usize>,
-    named: bool,
-    criteria: Criteria,
-    asked: Vec<Fact>,
+    pub(super) homes: Vec<usize>,
+    pub(super) named: bool,
+    pub(super) criteria: Criteria,
+    pub(super) asked: Vec<Fact>,
 }
 
 impl<'a> Heard<'a> {
     fn new(words: &'a [String], memory: &'a Memory, facts: &'a Facts) -> Self {
         let mentions = facts.streets.find_mentions(words);
-        let taken: Vec<(usize, usize)> = mentions.iter().map(|m| (m.start, m.end)).collect();
-        let renting = memory.criteria.as_ref().is_some_and(|c| c.lease == Some(true));
-        let mut criteria = Criteria::read(words, &taken, &facts.listings, renting);
+        let mut taken: Vec<(usize, usize)> = mentions.iter().map(|m| (m.start, m.end)).collect();
         let mut homes: Vec<usize> = Vec::new();
         for home in mentions.iter().flat_map(|m| &m.homes) {
             if !homes.contains(home) {
                 homes.push(*home);
             }
         }
-        if homes.is_empty() && !criteria.price.is_set() && !words.iter().any(|w| w == "$") {
-            let numbers = read_numbers(words);
-            let alone = numbers.iter().find_map(|(at, n)| {
-                let unit = words.get(at + n.words).map_or("", String::as_str);
-                let counted = matches!(unit, "square" | "dollars" | "feet" | "sqft" | "minutes")
-                    || read_when(words).is_some();
-                if counted { None } else { facts.streets.home_by_number(&n.to_string()) }
-            });
-            homes.extend(alone);
+        if homes.is_empty()
+            && let Some((home, span)) = lone_number(words, facts)
+        {
+            homes.push(home);
+            taken.push(span);
         }
+        let renting = memory.criteria.as_ref().is_some_and(|c| c.lease == Some(true));
+        let mut criteria = Criteria::read(words, &taken, &facts.listings, renting);
         let named = !homes.is_empty();
         if named {
             criteria.place = None;
@@ -213,170 +128,20 @@ impl<'a> Heard<'a> {
         Self { words, memory, facts, mentions, homes, named, criteria, asked }
     }
 
-    fn has(&self, list: &[&str]) -> bool {
+    pub(super) fn has(&self, list: &[&str]) -> bool {
         self.words.iter().any(|w| list.contains(&w.as_str()))
     }
 
-    fn says(&self, list: &[&str]) -> bool {
+    pub(super) fn says(&self, list: &[&str]) -> bool {
         phrase(self.words, list)
     }
 
-    fn any(&self, phrases: &[&[&str]]) -> bool {
+    pub(super) fn any(&self, phrases: &[&[&str]]) -> bool {
         phrases.iter().any(|p| self.says(p))
     }
 
-    fn short(&self, most: usize) -> bool {
+    pub(super) fn short(&self, most: usize) -> bool {
         self.words.len() <= most
-    }
-
-    /// About the talk and not about homes: repeat, goodbye.
-    fn call_itself(&self) -> Option<Question> {
-        if self.any(&[
-            &["say", "that", "again"],
-            &["say", "it", "again"],
-            &["come", "again"],
-            &["what", "did", "you", "say"],
-            &["one", "more", "time"],
-            &["didn't", "catch"],
-            &["didn't", "hear"],
-            &["repeat", "that"],
-            &["repeat", "it"],
-        ]) || self.short(5) && self.has(&["repeat", "pardon"])
-            || self.short(1) && self.has(&["sorry", "what"])
-        {
-            return Some(Question::Repeat);
-        }
-        let bye = self.has(&["goodbye", "bye", "farewell"])
-            || self.any(&[
-                &["that's", "all"],
-                &["that", "is", "all"],
-                &["that", "will", "be", "all"],
-                &["that'll", "be", "all"],
-                &["nothing", "else"],
-                &["good", "night"],
-                &["no", "more", "questions"],
-                &["talk", "to", "you", "later"],
-                &["see", "you"],
-            ]);
-        (bye && self.short(10) && self.homes.is_empty() || bye && self.has(&["goodbye", "bye"]))
-            .then_some(Question::Goodbye)
-    }
-
-    fn viewing(&self) -> Option<Question> {
-        let when = read_when(self.words);
-        let wants =
-            self.has(&["viewing", "viewings", "tour", "showing", "visit", "appointment", "schedule", "book"])
-                || self.any(&[
-                    &["come", "by"],
-                    &["come", "see"],
-                    &["stop", "by"],
-                    &["walk", "through"],
-                    &["come", "over"],
-                ]);
-        let looks = self.any(&[
-            &["see", "it"],
-            &["view", "it"],
-            &["see", "the"],
-            &["see", "that"],
-            &["see", "this"],
-            &["look", "at"],
-            &["view", "the"],
-            &["view", "that"],
-            &["see", "them"],
-            &["take", "a", "look"],
-            &["see", "both"],
-        ]) || self.named && self.has(&["see", "view"]);
-        let one = !self.homes.is_empty() || !searches_many(self.words) && !self.criteria.narrows();
-        let home = self.homes.first().copied();
-        let asked_before = self.memory.viewing.clone().or_else(|| {
-            matches!(self.memory.offer, Some(Offer::When | Offer::See)).then_some((self.memory.focus, None))
-        });
-        if wants && !self.says(&["virtual", "tour"])
-            || looks && one
-            || (self.has(&["see"]) && when.is_some() && one)
-        {
-            let home = home.or(self.memory.focus);
-            return Some(Question::Viewing { home, when });
-        }
-        if let Some((wanted, time)) = asked_before {
-            // The answer to "which day" or "which home".
-            if when.is_some() && self.asked.is_empty() {
-                return Some(Question::Viewing { home: home.or(wanted), when });
-            }
-            if wanted.is_none() && home.is_some() && self.asked.is_empty() {
-                return Some(Question::Viewing { home, when: time });
-            }
-            if self.memory.offer == Some(Offer::See) && self.is_yes() && self.asked.is_empty() {
-                return Some(Question::Viewing { home: wanted, when: None });
-            }
-        }
-        None
-    }
-
-    /// Wanting a person, or leaving a name and number.
-    fn person(&self) -> Option<Question> {
-        let digits: usize = read_numbers(self.words)
-            .iter()
-            .filter(|(_, n)| n.value.fract() == 0.0)
-            .map(|(_, n)| n.to_string().len())
-            .sum();
-        let says_phone = self.any(&[
-            &["my", "number"],
-            &["my", "phone"],
-            &["call", "me"],
-            &["reach", "me"],
-            &["text", "me"],
-        ]);
-        let answers = self.memory.offer == Some(Offer::Contact);
-        let long_code =
-            self.words.iter().any(|w| (10..=15).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_digit()));
-        let phone = (digits >= 7 || long_code)
-            && (says_phone || answers || digits >= 10 || long_code)
-            && !self.has(&["$", "thousand", "million", "under", "over", "between"]);
-        let name = self.name().or_else(|| {
-            let plain = self.short(3) && self.words.iter().all(|w| w.chars().all(char::is_alphabetic));
-            (answers && plain && !self.is_yes() && !self.is_no() && self.asked.is_empty())
-                .then(|| self.words.iter().map(|w| capitalised(w)).collect::<Vec<_>>().join(" "))
-        });
-        if phone || name.is_some() {
-            return Some(Question::Contact { name, phone });
-        }
-        let talks = self.has(&["speak", "talk", "connect", "transfer", "reach", "call", "contact"]);
-        let someone = self.has(&[
-            "agent",
-            "person",
-            "human",
-            "someone",
-            "somebody",
-            "realtor",
-            "representative",
-            "operator",
-            "me",
-            "team",
-        ]);
-        let wants = talks && someone && !self.any(&[&["talk", "me", "through"], &["talk", "about"]])
-            || self.any(&[&["real", "person"], &["a", "human"], &["customer", "service"], &["call", "back"]])
-            || self.short(2) && self.has(&["operator", "human", "representative"]);
-        wants.then_some(Question::Human)
-    }
-
-    fn name(&self) -> Option<String> {
-        let after = |p: &[&str]| {
-            let at = self.words.windows(p.len()).position(|w| w.iter().zip(p).all(|(a, b)| a == b))?;
-            let name: Vec<String> = self.words[at + p.len()..]
-                .iter()
-                .take_while(|w| {
-                    !matches!(w.as_str(), "and" | "my" | "at" | "the" | "i" | "i'm" | "you" | "can" | "from")
-                })
-                .filter(|w| w.chars().all(|c| c.is_alphabetic() || c == '\''))
-                .take(3)
-                .map(|w| capitalised(w))
-                .collect();
-            (!name.is_empty()).then(|| name.join(" "))
-        };
-        after(&["my", "name", "is"])
-            .or_else(|| after(&["my", "name's"]))
-            .or_else(|| after(&["i", "am", "called"]))
     }
 
     fn unknown_street(&self) -> Option<Question> {
@@ -390,6 +155,7 @@ impl<'a> Heard<'a> {
         let compares = self.has(&["compare", "comparison", "difference", "versus", "vs", "differ", "better"]);
         let which = self.has(&["which", "or", "than"]) && asked_extreme(self.words).is_some();
         let pair = match self.homes[..] {
+            [_, _, _, ..] if !self.named => return None,
             [a, b, ..] => (a, b),
             [a] if compares || which => {
                 // "Compare it with the one on Oak", "is it bigger than Maple Street?"
@@ -436,10 +202,11 @@ impl<'a> Heard<'a> {
         let mut criteria = self.criteria.clone();
         // "anything cheaper?" goes on from the home last spoken of.
         if !superlative && !self.has(&["which"]) {
-            if let [_] = self.homes[..] {
-                if !searches_many(self.words) {
-                    return None;
-                }
+            if let [_] = self.homes[..]
+                && !searches_many(self.words)
+                && !self.has(&["too"])
+            {
+                return None;
             }
             let listing = self.memory.focus.and_then(|home| self.facts.listings.at(home))?;
             criteria.lease = Some(listing.lease);
@@ -464,18 +231,36 @@ impl<'a> Heard<'a> {
         let among = !criteria.is_set()
             && self.memory.shown.len() > 1
             && (self.has(&["them", "those", "these", "which"]) && !searches_many(self.words));
-        if among {
-            if let Some(home) = extreme.pick(&self.memory.shown, self.facts) {
-                let fact = match extreme {
-                    Extreme::Cheapest | Extreme::Dearest => Fact::Price,
-                    Extreme::Largest | Extreme::Smallest => Fact::Size,
-                    Extreme::MostBeds => Fact::Beds,
-                    _ => Fact::Year,
-                };
-                return Some(Question::Fact { homes: vec![home], facts: vec![fact] });
-            }
+        if among && let Some(home) = extreme.pick(&self.memory.shown, self.facts) {
+            let fact = match extreme {
+                Extreme::Cheapest | Extreme::Dearest => Fact::Price,
+                Extreme::Largest | Extreme::Smallest => Fact::Size,
+                Extreme::MostBeds => Fact::Beds,
+                _ => Fact::Year,
+            };
+            return Some(Question::Fact { homes: vec![home], facts: vec![fact] });
         }
         Some(Question::Extreme(extreme, criteria))
+    }
+
+    /// A question about a known home for which there are no rules: better said than misread.
+    fn beyond_the_data(&self) -> Option<Question> {
+        let asks = matches!(
+            self.words[0].as_str(),
+            "is" | "does"
+                | "has"
+                | "how"
+                | "are"
+                | "can"
+                | "do"
+                | "what's"
+                | "what"
+                | "will"
+                | "would"
+                | "and"
+        );
+        (asks && self.homes.len() == 1)
+            .then(|| Question::Fact { homes: self.homes.clone(), facts: vec![Fact::Other(String::new())] })
     }
 
     fn count(&self) -> Option<Question> {
@@ -530,7 +315,7 @@ impl<'a> Heard<'a> {
     fn fact(&self) -> Option<Question> {
         let many = searches_many(self.words);
         let fact = |homes: Vec<usize>, facts: Vec<Fact>| Some(Question::Fact { homes, facts });
-        if !self.homes.is_empty() && !(many && !self.named) {
+        if !self.homes.is_empty() && (self.named || !many) {
             let homes = self.homes.clone();
             if !self.asked.is_empty() && self.asked != [Fact::Describe] {
                 return fact(homes, self.asked.clone());
@@ -595,6 +380,16 @@ impl<'a> Heard<'a> {
 
     fn search(&self) -> Option<Question> {
         let many = searches_many(self.words);
+        if self.any(&[
+            &["what", "else"],
+            &["anything", "else"],
+            &["any", "others"],
+            &["any", "other"],
+            &["any", "more"],
+            &["other", "ones"],
+        ]) {
+            return Some(Question::Others(self.with_earlier(true)));
+        }
         let opens = many
             || self.any(&[
                 &["show", "me"],
@@ -610,76 +405,19 @@ impl<'a> Heard<'a> {
                 &["search"],
             ]);
         if self.criteria.is_set() {
-            let fresh = many && !self.leads_on() && !self.has(&["ones", "those", "them"]);
+            let loosely = self.has(&["something", "anything", "ones", "those", "them"]);
+            let fresh = many && !self.leads_on() && !loosely;
             return Some(Question::Search(self.with_earlier(!fresh)));
         }
         let asks_help = self.any(&[&["what", "can", "you"], &["what", "do", "you", "do"]]);
-        (opens && !asks_help && (many || self.short(7) && self.has(&["have", "available", "sale", "rent"])))
-            .then(|| Question::Search(Criteria::default()))
-    }
-
-    fn is_yes(&self) -> bool {
-        self.has(&[
-            "yes",
-            "yeah",
-            "yep",
-            "sure",
-            "okay",
-            "ok",
-            "definitely",
-            "absolutely",
-            "yup",
-            "certainly",
-        ]) || self.any(&[
-            &["go", "ahead"],
-            &["i", "would"],
-            &["of", "course"],
-            &["sounds", "good"],
-            &["why", "not"],
-        ]) || self.short(2) && self.has(&["right", "correct", "great"])
-    }
-
-    fn is_no(&self) -> bool {
-        self.has(&["no", "nope", "nah"])
-            || self.any(&[&["not", "now"], &["not", "really"], &["don't", "think"]])
-    }
-
-    fn pleasantry(&self) -> Option<Question> {
-        if self.any(&[&["how", "are", "you"], &["how's", "it", "going"], &["how", "do", "you", "do"]]) {
-            return Some(Question::HowAreYou);
-        }
-        if self.any(&[
-            &["who", "are", "you"],
-            &["are", "you", "a", "robot"],
-            &["your", "name"],
-            &["who", "is", "this"],
-        ]) || self.has(&["robot", "bot", "computer", "machine"])
-        {
-            return Some(Question::WhoAreYou);
-        }
-        if self.has(&["help"])
-            || self.any(&[&["what", "can", "you"], &["what", "can", "i"], &["what", "do", "you", "do"]])
-        {
-            return Some(Question::WhatCanYouDo);
-        }
-        if self.has(&["thanks", "thank", "thankyou", "appreciate"]) || self.short(3) && self.has(&["cheers"])
-        {
-            return Some(Question::Thanks);
-        }
-        let greets = self.has(&["hello", "hi", "hey", "howdy", "greetings"])
-            || self.any(&[
-                &["good", "morning"],
-                &["good", "afternoon"],
-                &["good", "evening"],
-                &["good", "day"],
-            ]);
-        if greets && self.short(8) {
-            return Some(Question::Greeting);
-        }
-        // "no thanks" was thanks above; a plain no or yes answers what we asked.
-        if self.is_no() && self.short(8) {
-            return Some(Question::No);
-        }
-        (self.is_yes() && self.short(8)).then_some(Question::Yes)
+        (opens
+            && !asks_help
+            && (many
+                || self.any(&[
+                    &["what", "do", "you", "have"],
+                    &["what", "have", "you", "got"],
+                    &["for", "sale"],
+                ])))
+        .then(|| Question::Search(Criteria::default()))
     }
 }

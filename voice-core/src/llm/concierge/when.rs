@@ -55,7 +55,8 @@ pub(super) fn read_when(words: &[String]) -> Option<String> {
             });
         }
         None if has(&["noon", "midday"]) => when.push_str(" at noon"),
-        None => when.push_str(part_of_day),
+        None if when.is_empty() => when.push_str(part_of_day),
+        None => when.push_str(part_of_day.trim_start_matches(" in the")),
     }
     let when = when.trim_start().to_owned();
     (!when.is_empty()).then_some(when)
@@ -68,10 +69,10 @@ const HOURS: [&str; 12] =
 fn read_clock(words: &[String]) -> Option<(usize, Option<&'static str>)> {
     for (at, word) in words.iter().enumerate() {
         let before = at.checked_sub(1).map_or("", |i| words[i].as_str());
-        if let Some((hour, minutes)) = word.split_once(':') {
-            if let Some(time) = clock(hour.parse().ok()?, minutes.parse().ok()?) {
-                return Some(time);
-            }
+        if let Some((hour, minutes)) = word.split_once(':')
+            && let Some(time) = clock(hour.parse().ok()?, minutes.parse().ok()?)
+        {
+            return Some(time);
         }
         let Some(number) = read_number(words, at) else { continue };
         let after = words.get(at + number.words).map_or("", String::as_str);
@@ -127,7 +128,7 @@ mod tests {
             ("tomorrow at 3pm", Some("tomorrow at three in the afternoon")),
             ("next Tuesday, ten thirty in the morning", Some("next Tuesday at ten thirty in the morning")),
             ("Friday 10:30", Some("Friday at ten thirty")),
-            ("sunday afternoon", Some("Sunday in the afternoon")),
+            ("sunday afternoon", Some("Sunday afternoon")),
             ("half past four on monday", Some("Monday at four thirty")),
             ("tomorrow at noon", Some("tomorrow at noon")),
             ("at the weekend", Some("the weekend")),
