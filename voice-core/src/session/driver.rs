@@ -662,6 +662,7 @@ impl Driver {
             let Some(sent) = self.playout.poll(now, &mut self.samples) else { break };
             let payload = self.encoder.encode(&self.samples);
             self.exits.put_audio(AudioMessage { reply: sent.reply, payload });
+            self.playout.handle_left(now, self.clock.now());
             if sent.underrun {
                 self.exits.underruns += 1;
             }
