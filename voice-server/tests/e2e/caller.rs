@@ -11,16 +11,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 use uuid::Uuid;
 
-/// Longer than anything here takes, shorter than anybody waits: only a fault runs into it.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-
-/// Fails where something does not come.
-pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
-    timeout(LIMIT, what).await.expect("it does not come")
-}
+use crate::server::soon;
 
 /// What the server sent.
 #[derive(Clone, Debug, PartialEq)]

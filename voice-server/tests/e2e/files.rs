@@ -67,8 +67,8 @@ pub(crate) async fn a_webm_of_firefox_is_answered(address: SocketAddr) {
 }
 
 pub(crate) async fn an_ogg_is_answered(address: SocketAddr) {
-    let words = question("q05").words;
-    answered(address, &file("questions", "q05.ogg"), &[&words]).await;
+    let words = question("q04").words;
+    answered(address, &file("questions", "q04.ogg"), &[&words]).await;
 }
 
 pub(crate) async fn two_questions_in_one_file_are_answered_in_order(address: SocketAddr) {

@@ -32,3 +32,13 @@ pub(crate) async fn closing_right_after_a_file_keeps_the_words(address: SocketAd
     assert_understood(&question.words, stored["transcript"][0]["text"].as_str().unwrap_or_default());
     assert!(echo < Duration::from_millis(2_200), "{echo:?}");
 }
+
+pub(crate) async fn closing_in_silence_is_echoed_at_once(address: SocketAddr) {
+    let mut silent = Caller::basic(address, "").await;
+    let mut listening = Caller::basic(address, "?in=pcm16").await;
+    listening.send_paced([[0; FRAME_BYTES].as_slice(); 10], FRAME).await;
+    for caller in [&mut silent, &mut listening] {
+        let (_, echo) = caller.hang_up().await;
+        assert!(echo < Duration::from_millis(1_000), "nothing is under way, and the echo took {echo:?}");
+    }
+}

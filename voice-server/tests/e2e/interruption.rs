@@ -13,7 +13,7 @@ use crate::sound::{FRAME, FRAME_BYTES, assert_understood, question};
 const ONSET: Duration = Duration::from_millis(330);
 
 pub(crate) async fn speech_over_the_answer_stops_it(address: SocketAddr) {
-    let (first, second) = (question("q02"), question("q05"));
+    let (first, second) = (question("q02"), question("q03"));
     let mut caller = Caller::basic(address, "?in=pcm16&out=pcm16").await;
     let id = caller.id;
     let silence = [0_u8; FRAME_BYTES];

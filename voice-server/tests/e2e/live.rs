@@ -14,7 +14,7 @@ fn ms(time: Duration) -> f64 {
 }
 
 pub(crate) async fn a_wav_streamed_in_pieces_is_answered(address: SocketAddr) {
-    let question = question("q05");
+    let question = question("q04");
     let wav = question.wav();
     let mut caller = Caller::basic(address, "").await;
     // The header comes with the first samples, and no piece begins where a sample does.

@@ -61,6 +61,7 @@ fn scenarios() -> Vec<Scenario> {
         full::what_cannot_be_read_is_no_end,
         hang_up::closing_in_mid_question_keeps_the_words,
         hang_up::closing_right_after_a_file_keeps_the_words,
+        hang_up::closing_in_silence_is_echoed_at_once,
         files::what_is_no_audio_for_us_is_named,
         refusals::a_live_id_cannot_be_taken_over,
         refusals::a_stored_id_cannot_be_used_again,

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::caller::{Caller, Got};
 use crate::server::turns;
-use crate::sound::{Message, decode, gaps, question, shown};
+use crate::sound::{Message, decode, gaps, median, question, shown};
 
 /// The binary messages of the answer to a short question.
 async fn answer(address: SocketAddr, query: &str) -> Vec<(Instant, Vec<u8>)> {
     let mut caller = Caller::basic(address, query).await;
-    caller.send(&question("q05").wav());
+    caller.send(&question("q04").wav());
     turns(address, caller.id, 1).await;
     let (got, _) = caller.hang_up().await;
     got.into_iter()
@@ -25,9 +25,13 @@ pub(crate) async fn ogg_messages_are_whole_files(address: SocketAddr) {
     let mut messages = Vec::new();
     for (at, bytes) in answer(address, "?out=ogg").await {
         let samples = decode(&bytes);
-        let lasts = Duration::from_secs_f64(samples.len() as f64 / 16_000.0);
-        // The last frame is filled up here, so up to 20 ms are ours.
-        assert!((0.4..2.03).contains(&lasts.as_secs_f64()), "{lasts:?}");
+        let lasts = duration(&bytes);
+        assert!((0.4..=2.0).contains(&lasts.as_secs_f64()), "a message lasts {lasts:?}");
+        let decoded = samples.len() as f64 / 16_000.0 - lasts.as_secs_f64();
+        assert!(
+            (-0.001..0.021).contains(&decoded),
+            "decoded up to the frame, the file is {decoded} s longer"
+        );
         messages.push(Message {
             at,
             lasts,
@@ -35,7 +39,23 @@ pub(crate) async fn ogg_messages_are_whole_files(address: SocketAddr) {
         });
     }
     assert!(messages.iter().any(|message| message.peak > 1_000), "the answer is silence");
-    println!("  ogg: gaps of ms {} (up to 20 ms too small by the padding here)", shown(&gaps(&messages)));
+    let gaps = gaps(&messages);
+    println!("  ogg: each after its predecessor's end by ms {}", shown(&gaps));
+    assert!(
+        gaps.iter().all(|gap| *gap > -1.0),
+        "a message came before its predecessor's end: {}",
+        shown(&gaps)
+    );
+    assert!(gaps.is_empty() || median(&gaps) < 45.0, "messages come late: {}", shown(&gaps));
+}
+
+/// How long an Ogg/Opus file lasts: the last granule position less the pre-skip, at 48 kHz (RFC 7845, section 4).
+fn duration(bytes: &[u8]) -> Duration {
+    let last = bytes.windows(4).rposition(|four| four == b"OggS").expect("a page");
+    let head = bytes.windows(8).position(|eight| eight == b"OpusHead").expect("a header");
+    let granule = u64::from_le_bytes(bytes[last + 6..last + 14].try_into().expect("eight bytes"));
+    let skip = u16::from_le_bytes([bytes[head + 10], bytes[head + 11]]);
+    Duration::from_secs_f64((granule - u64::from(skip)) as f64 / 48_000.0)
 }
 
 /// How far ahead of its place in the answer each frame came, counted from the first.

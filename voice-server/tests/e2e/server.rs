@@ -16,7 +16,13 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 use voice_core::local::weights::Cache;
 
-use crate::caller::{LIMIT, soon};
+/// Longer than anything here takes, shorter than anybody waits: only a fault runs into it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Fails where something does not come.
+pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
+    tokio::time::timeout(LIMIT, what).await.expect("it does not come")
+}
 
 /// Longer than a start with the models takes on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(120);
