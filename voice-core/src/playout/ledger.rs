@@ -158,6 +158,16 @@ impl Playout {
         Some(Sent { reply: speech.reply, first, underrun })
     }
 
+    /// The piece given at `polled` was encoded and left at `left`: a message is played from then on, not from before.
+    pub fn handle_left(&mut self, polled: SessionTime, left: SessionTime) {
+        if self.shape == Shape::Messages
+            && let Some(head) = self.current.as_mut().and_then(|speech| speech.play_head.as_mut())
+        {
+            *head += left.since(polled);
+            self.busy_until = *head;
+        }
+    }
+
     /// When [`Self::poll`] will next have something, as far as is known. `None`: more audio must come first.
     pub fn poll_timeout(&self) -> Option<SessionTime> {
         let speech = self.current.as_ref()?;
@@ -351,5 +361,19 @@ mod tests {
         }
         playout.handle_position(REPLY, Duration::from_millis(200), at(900));
         assert_eq!(playout.clear(REPLY, at(910)), "one two");
+    }
+
+    #[test]
+    fn the_next_message_waits_for_one_that_took_long_to_encode() {
+        let mut playout = Playout::new(Shape::Messages, RATE, false);
+        playout.begin(REPLY, SessionTime::ZERO);
+        playout.push(REPLY, &[1_000; 16_000 * 4]);
+        playout.finish(REPLY);
+        let mut out = Vec::new();
+        let polled = SessionTime::from_millis(100);
+        assert!(playout.poll(polled, &mut out).is_some());
+        playout.handle_left(polled, SessionTime::from_millis(130));
+        let end = SessionTime::from_millis(130) + RATE.duration_of(out.len() as u64);
+        assert_eq!(playout.poll_timeout(), Some(end + MESSAGE_GAP));
     }
 }

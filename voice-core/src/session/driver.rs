@@ -257,6 +257,10 @@ impl Driver {
     }
 
     fn hang_up(&mut self) {
+        // What came before the hang-up was said; it only waited in another queue.
+        while let Ok(incoming) = self.entries.incoming.try_recv() {
+            self.handle_incoming(Some(incoming));
+        }
         if self.input_over != Some(Over::HungUp) {
             self.input_over = Some(Over::HungUp);
             self.tell(Input::Hangup);
@@ -379,6 +383,12 @@ impl Driver {
                 false
             }
             Pace::Free => {
+                if self.input_over == Some(Over::HungUp) {
+                    // The end is promised on the wall, so what is left is dated as it is taken, without jumps.
+                    self.timeline.hold();
+                    self.timeline.release(now, self.intake.taken());
+                    return true;
+                }
                 self.timeline.release(now, self.intake.taken());
                 if !self.intake.at_end() {
                     let at = self.timeline.time_of(self.intake.taken() + FRAME_SAMPLES as u64);
@@ -444,8 +454,11 @@ impl Driver {
         let Some(over) = self.input_over else { return false };
         if !self.drained {
             if self.refused.is_none() {
-                if let Err(error) = self.intake.finish() {
-                    self.refuse(error);
+                if !self.intake.is_finished() {
+                    // What the decoder still held is taken in the next round.
+                    if let Err(error) = self.intake.finish() {
+                        self.refuse(error);
+                    }
                     return true;
                 }
                 if self.listener.is_busy() || !self.intake.is_dry() {
@@ -649,6 +662,7 @@ impl Driver {
             let Some(sent) = self.playout.poll(now, &mut self.samples) else { break };
             let payload = self.encoder.encode(&self.samples);
             self.exits.put_audio(AudioMessage { reply: sent.reply, payload });
+            self.playout.handle_left(now, self.clock.now());
             if sent.underrun {
                 self.exits.underruns += 1;
             }

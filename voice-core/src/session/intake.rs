@@ -71,6 +71,11 @@ impl Intake {
         Ok(())
     }
 
+    /// Whether [`Self::finish`] was called.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
     /// Decodes until the look-ahead is full or more bytes are needed.
     pub(super) fn fill(&mut self) -> Result<(), IngressError> {
         let mut frame: Frame = [0; FRAME_SAMPLES];

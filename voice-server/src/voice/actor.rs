@@ -96,7 +96,7 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         // The client went away before the call began; its conversation still gets an end.
         let (none, turns) = mpsc::channel(1);
         drop(none);
-        return recorder.run(turns).await;
+        return recorder.run(turns, |_| {}).await;
     };
     let call = Call {
         id: socket.id,
@@ -152,7 +152,8 @@ impl Call {
         let (turns_in, turns) = mpsc::channel(QUEUE);
         let mut reading =
             pin!(inbound::read(reader, self.profile, audio_in, orders_in, &self.outbox, &self.activity));
-        let mut recording = pin!(recorder.run(turns));
+        // A turn is told when it is stored: a client that knows of it finds it, whatever happens then.
+        let mut recording = pin!(recorder.run(turns, |record| self.tell(turn_message(record))));
         let mut read = None;
 
         // The caller may say first what it wants; the reader is polled meanwhile and always.
@@ -249,17 +250,21 @@ impl Call {
         }
         drop(pumping);
 
-        // Its turns are stored and the rest is written.
-        self.outbox.finish(false);
+        // Its turns are stored, and then the rest is written, the news of those turns among it.
         let promised = hung_up + PROMISE;
         let patience = if matches!(end, End::Client(_)) { promised } else { hung_up + self.limits.write };
-        while !(recorded && written.is_some()) {
+        let mut late = false;
+        while !(written.is_some() && (recorded || late)) {
+            if recorded || late {
+                self.outbox.finish(false);
+            }
             tokio::select! {
                 () = &mut recording, if !recorded => recorded = true,
                 done = &mut writing, if written.is_none() => written = Some(done),
                 done = &mut reading, if read.is_none() => read = Some(done),
                 () = &mut feeding, if !fed => fed = true,
-                () = sleep_until(if recorded { patience } else { promised }) => break,
+                () = sleep_until(promised), if !(recorded || late) => late = true,
+                () = sleep_until(patience) => break,
             }
         }
         tracing::info!(
@@ -320,10 +325,11 @@ impl Call {
                     Message::Clear { reply }
                 }
                 Event::TurnEnded(record) => {
-                    if turns.try_send(record.clone()).is_err() {
-                        tracing::error!(conversation = %self.id, turn = record.turn, "a turn was dropped: too many wait");
+                    let turn = record.turn;
+                    if turns.try_send(record).is_err() {
+                        tracing::error!(conversation = %self.id, turn, "a turn was dropped: too many wait");
                     }
-                    turn_message(record)
+                    continue;
                 }
                 Event::Notice { code, text } => Message::Notice { code, text },
                 Event::Error { code, text } => Message::Error { code, text },

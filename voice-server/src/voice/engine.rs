@@ -103,7 +103,11 @@ impl CallInput for SessionSender {
             Control::Interrupt => core::Control::Interrupt,
             Control::Mute(on) => core::Control::Mute(on),
             Control::Text(text) => core::Control::Text(text),
-            Control::End => return Self::close(self),
+            Control::End => {
+                // What is being said is finished first; a call that has ended has told so by its outputs.
+                let _ = self.finish().await;
+                return;
+            }
         };
         // A call that has ended has told so by its outputs.
         let _ = Self::control(self, control).await;

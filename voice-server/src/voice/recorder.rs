@@ -33,16 +33,17 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Stores what comes until the sender is dropped, then marks the conversation as ended. Dropping the future
-    /// leaves the turns that were not stored yet.
-    pub(super) async fn run(self, mut turns: mpsc::Receiver<TurnRecord>) {
+    /// Stores what comes until the sender is dropped, then marks the conversation as ended. `tell` gets each turn
+    /// once it is stored, or given up. Dropping the future leaves the turns that were not stored yet.
+    pub(super) async fn run(self, mut turns: mpsc::Receiver<TurnRecord>, tell: impl Fn(TurnRecord)) {
         while let Some(record) = turns.recv().await {
             let number = record.turn;
-            let turn = stored(record);
+            let turn = stored(record.clone());
             let write = || self.store.append_turn(self.organization, self.conversation, turn.clone());
             if let Err(error) = persist(write).await {
                 tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
             }
+            tell(record);
         }
         let at = Timestamp::now();
         let write = || self.store.end_conversation(self.organization, self.conversation, at);

@@ -1,6 +1,8 @@
 // The talk page: one call at a time over `voice.v1` (docs/PROTOCOL.md). Works without a microphone by typing.
 
 const OUT_RATE = 24000;
+// The stages of an answer in the order in which they happen.
+const STAGES = ["endpoint", "stt", "context", "llm", "clause", "tts", "engine", "pacing", "client"];
 const element = (id) => document.getElementById(id);
 const [talk, mute, level, log, bar] = [element("talk"), element("mute"), element("level"), element("log"), element("bar")];
 let call = null;
@@ -75,6 +77,10 @@ class Call {
   // Binary: sequence and reply number as u32, then samples.
   sound(data) {
     const reply = new DataView(data).getUint32(4);
+    if (reply !== this.sounding) {
+      this.sounding = reply;
+      say("Answering…");
+    }
     this.player?.port.postMessage({ reply, sound: data.slice(8) });
   }
 
@@ -149,7 +155,7 @@ function microphoneTrouble({ name, message }) {
 }
 
 function waterfall(ledger, totalMs) {
-  const stages = Object.entries(ledger);
+  const stages = STAGES.filter((name) => name in ledger).map((name) => [name, ledger[name]]);
   element("total").textContent = `${Math.round(totalMs)} ms from your last sound to its first`;
   bar.replaceChildren(...stages.map(([, ms], i) => {
     const part = span(`s${i}`, "");
