@@ -2,12 +2,14 @@
 //!
 //! [`scripted`] is an engine whose providers take known times behind the real socket server; [`process`] runs it in a
 //! process of its own on a core of its own and reads what it costs; [`socket`] is the caller's end; [`recorded`] the
-//! caller's voice; [`client`] talks in real time and books what it hears; [`figures`] are percentiles. [`load`] puts
+//! caller's voice; [`client`] talks in real time and books what it hears; [`packets`] is the voice as a browser sends it; [`figures`]
+//! are percentiles. [`load`] puts
 //! them together, one file for each run. Method and results: `benches/README.md`.
 
 pub mod client;
 pub mod figures;
 pub mod load;
+pub mod packets;
 pub mod process;
 pub mod recorded;
 pub mod scripted;
