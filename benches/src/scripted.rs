@@ -94,6 +94,8 @@ impl Script {
         let silence = ms(self.silence);
         let policy = Policy { silence, unsure: silence, ..Policy::default() };
         let mut stt = ScriptedStt::hearing([QUESTION]);
+        // The whole question is known by the end of the shortest utterance, so that no pause looks like a half sentence.
+        stt.per_word = ms(60);
         stt.script = SttScript {
             partial_every: ms(200),
             partial_lag: ms(40),
