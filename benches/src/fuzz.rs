@@ -4,11 +4,12 @@
 //! test run. What the guided runs find is kept in `benches/tests/found/ENTRY/` and run by the same test.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use voice_core::audio::{Channels, SampleRate};
 use voice_core::ingress::{self, Declared};
@@ -130,22 +131,33 @@ fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// The first byte chooses: a query of the voice socket, or messages of `voice.v1`, text and binary in turns.
+/// The first byte chooses: a query of the voice socket, or messages of `voice.v1`, text and binary in turns. A call may
+/// take its time to end, so its end is awaited beside the next calls, and no bytes at all wait for every end.
 fn socket(data: &[u8]) {
-    let [kind, data @ ..] = data else { return };
     static SERVER: OnceLock<Server> = OnceLock::new();
     let server = SERVER.get_or_init(Server::start);
-    let ended = server.runtime.block_on(timeout(LIMIT, server.meet(*kind, data)));
-    ended.expect("the server ends every call");
+    server.runtime.block_on(async {
+        match data {
+            [kind, data @ ..] => server.meet(*kind, data).await,
+            [] => drop(server.places.acquire_many(PLACES).await),
+        }
+    });
+    let faults = server.faults.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(faults.is_empty(), "{faults:?}");
 }
 
-/// Nothing here takes as long.
+/// No call takes as long to end.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Calls at once.
+const PLACES: u32 = 400;
 
 /// The real server with a scripted engine, on a free port of this machine.
 struct Server {
     runtime: Runtime,
     address: std::net::SocketAddr,
+    places: Arc<Semaphore>,
+    /// What was wrong with calls that have ended.
+    faults: Arc<Mutex<Vec<String>>>,
     /// Kept, because without it the server would stop.
     _trigger: Trigger,
 }
@@ -172,7 +184,8 @@ impl Server {
             tokio::spawn(app.serve(listener));
             (address, trigger)
         });
-        Self { runtime, address, _trigger: trigger }
+        let places = Arc::new(Semaphore::new(PLACES as usize));
+        Self { runtime, address, places, faults: Arc::default(), _trigger: trigger }
     }
 
     async fn meet(&self, kind: u8, data: &[u8]) {
@@ -183,10 +196,7 @@ impl Server {
                 data.iter().take(2_000).filter(|b| b.is_ascii_graphic()).map(|&b| b as char).collect();
             let path = format!("/voice/{id}?{}", query.replace('#', ""));
             match socket::dial(self.address, &path, None).await {
-                Ok((mut mouth, mut ear)) => {
-                    let _ = mouth.close().await;
-                    Self::hear_out(&mut ear).await;
-                }
+                Ok((mouth, ear)) => self.hang_up(mouth, ear, path).await,
                 Err(error) => {
                     let said = error.to_string();
                     assert!(said.contains("HTTP/1.1 4"), "refusals are the caller's fault: {said}");
@@ -196,7 +206,7 @@ impl Server {
         }
         let path = format!("/voice/{id}?in=pcm16&out=pcm16");
         let opened = socket::dial(self.address, &path, Some("voice.v1")).await;
-        let (mut mouth, mut ear) = opened.expect("a plain call is taken");
+        let (mut mouth, ear) = opened.expect("a plain call is taken");
         for (k, message) in data.split(|byte| *byte == 0).take(64).enumerate() {
             let sent = match (k % 4, std::str::from_utf8(message)) {
                 (0..=2, Ok(text)) => mouth.text(text).await,
@@ -206,18 +216,30 @@ impl Server {
                 break;
             }
         }
-        let _ = mouth.close().await;
-        Self::hear_out(&mut ear).await;
+        self.hang_up(mouth, ear, String::from_utf8_lossy(data).into_owned()).await;
     }
 
-    /// To the end of the call, which must not be a fault of the server.
-    async fn hear_out(ear: &mut socket::Ear) {
-        loop {
-            match ear.next().await {
-                Ok(socket::Message::Close(code)) => return assert_ne!(code, 1011, "a fault of the server"),
-                Ok(_) => {}
-                Err(_) => return,
+    /// Hangs up and lets the end be judged: it must come, and must not be a fault of the server.
+    async fn hang_up(&self, mut mouth: socket::Mouth, mut ear: socket::Ear, said: String) {
+        let Ok(place) = self.places.clone().acquire_owned().await else { return };
+        let faults = self.faults.clone();
+        tokio::spawn(async move {
+            let _ = mouth.close().await;
+            let ended = async {
+                loop {
+                    match ear.next().await {
+                        Ok(socket::Message::Close(code)) => return code,
+                        Ok(_) => {}
+                        Err(_) => return 1006,
+                    }
+                }
+            };
+            let code = timeout(LIMIT, ended).await;
+            if !matches!(code, Ok(code) if code != 1011) {
+                let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
+                faults.push(format!("{said:?} ended with {code:?}"));
             }
-        }
+            drop(place);
+        });
     }
 }

@@ -167,6 +167,7 @@ fn queries_and_messages_of_any_kind_are_taken_or_refused() {
         }
         run("socket", &data);
     }
+    run("socket", &[]);
 }
 
 #[test]
