@@ -58,7 +58,8 @@ impl Server {
     pub fn real(voice: &Path) -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("voice-load-{}", uuid::Uuid::new_v4()));
         let mut command = Command::new(voice);
-        command.args(["serve", "--bind", "127.0.0.1:0", "--data"]).arg(&folder).stdin(Stdio::null());
+        command.args(["serve", "--bind", "127.0.0.1:0", "--data"]).arg(&folder);
+        command.stdin(Stdio::null()).env("VOICE_LOG", "warn");
         Self::start(command, Some(folder))
     }
 
