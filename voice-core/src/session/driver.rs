@@ -20,13 +20,14 @@ use crate::playout::{Playout, Shape};
 use crate::stt::{SttEvent, SttOptions, SttStream};
 use crate::time::SessionTime;
 use crate::tts::{SpeechEvent, Voice};
-use crate::turn::{CloseReason, Command, Dialogue, Event, Input, Pace};
+use crate::turn::{CloseReason, Command, Dialogue, Event, Failure, Input, Pace};
 use crate::vad::{GateState, VadFact};
 
 use super::answer::{Answer, Progress};
 use super::clock::Clock;
 use super::encode::Encoder;
 use super::engine::Parts;
+use super::farewell::{self, FAREWELL};
 use super::intake::{Intake, Taken};
 use super::listen::Listener;
 use super::mailbox::{Mailbox, Score};
@@ -545,6 +546,12 @@ impl Driver {
                 self.dialogue.handle_input(Input::Silenced { reply, heard }, self.clock.now());
             }
             Command::Emit(event) => {
+                if let Event::TurnEnded(record) = &event
+                    && record.failure == Some(Failure::Tts)
+                    && !self.options.clears
+                {
+                    self.say_farewell();
+                }
                 match &event {
                     Event::TurnEnded(record) if !record.heard.is_empty() => {
                         self.conversation.push_heard(&record.heard);
@@ -554,6 +561,16 @@ impl Driver {
                 }
                 self.exits.put_event(event);
             }
+        }
+    }
+
+    /// The caller gets audio only and there is no voice: a packaged sentence, then the end.
+    fn say_farewell(&mut self) {
+        if self.exits.end == SessionEnd::Done && self.input_over != Some(Over::HungUp) {
+            self.exits.end = SessionEnd::VoiceLost;
+            self.playout.begin(FAREWELL, SessionTime::ZERO);
+            self.playout.push(FAREWELL, &farewell::samples(self.playout.rate()));
+            self.playout.finish(FAREWELL);
         }
     }
 
@@ -674,8 +691,12 @@ impl Driver {
             && self.answer.as_ref().is_none_or(|a| a.speech.is_none())
         {
             self.playout.end(reply);
-            self.answer = None;
-            self.tell(Input::Played { reply });
+            if reply == FAREWELL {
+                self.hang_up();
+            } else {
+                self.answer = None;
+                self.tell(Input::Played { reply });
+            }
             moved = true;
         }
         moved

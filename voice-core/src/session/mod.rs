@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 mod encode;
 mod engine;
+mod farewell;
 mod intake;
 mod listen;
 mod mailbox;
@@ -39,7 +40,9 @@ pub struct SessionOptions {
     pub input: Option<Declared>,
     /// In which form the answer's audio leaves.
     pub output: OutputFormat,
-    /// Whether the client throws away what it has buffered when told [`Event::Clear`].
+    /// Whether the client throws away what it has buffered when told [`Event::Clear`], and reads answers whose voice
+    /// failed. A client that does not (`false`) gets audio only: when the voice fails it hears a packaged sentence, and
+    /// the call ends with [`SessionEnd::VoiceLost`].
     pub clears: bool,
     /// How far raw frames may leave before they are due. Raising it hides a slower network, lowering it makes
     /// interruptions of clients that cannot clear sharper.
@@ -114,6 +117,8 @@ pub enum SessionEnd {
     Done,
     /// Nobody spoke for the idle limit.
     Idle,
+    /// No voice could answer a caller who gets audio only; he was told so by a packaged sentence.
+    VoiceLost,
     /// The caller's audio is not something we understand; the text says what it is and what is accepted.
     Unsupported(String),
     /// The caller sent more than the limits allow.

@@ -18,6 +18,9 @@ pub enum ConverseError {
     /// The caller sent more than the limits allow.
     #[error("{0}")]
     TooBig(String),
+    /// No voice could answer; a packaged sentence said so.
+    #[error("no voice could answer")]
+    VoiceLost,
     /// A fault of ours.
     #[error("the call broke off")]
     Fault,
@@ -71,6 +74,7 @@ async fn step((mut session, mut feeding): (Session, Option<Feeding>)) -> Step {
         let error = match output? {
             Output::Audio(message) => return Some((Ok(message.payload), (session, feeding))),
             Output::Event(_) | Output::Ended(SessionEnd::Done | SessionEnd::Idle) => continue,
+            Output::Ended(SessionEnd::VoiceLost) => ConverseError::VoiceLost,
             Output::Ended(SessionEnd::Unsupported(reason)) => ConverseError::Unsupported(reason),
             Output::Ended(SessionEnd::TooBig(reason)) => ConverseError::TooBig(reason),
             Output::Ended(SessionEnd::Fault) => ConverseError::Fault,

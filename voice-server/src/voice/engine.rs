@@ -145,6 +145,9 @@ fn closed(end: SessionEnd) -> Event {
     let (code, reason) = match end {
         SessionEnd::Done => (1000, "the call has ended".to_owned()),
         SessionEnd::Idle => (4408, "nobody spoke for too long".to_owned()),
+        SessionEnd::VoiceLost => {
+            (1013, "the voice does not work at the moment; please call again".to_owned())
+        }
         SessionEnd::Unsupported(reason) => (1003, reason),
         SessionEnd::TooBig(reason) => (1009, reason),
         _ => (1011, "the call broke off through a fault of the server".to_owned()),
