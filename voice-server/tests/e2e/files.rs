@@ -48,7 +48,7 @@ pub(crate) async fn a_wav_is_answered_in_wav_messages(address: SocketAddr) {
         shown(&lasts),
         shown(&gaps)
     );
-    assert_follows(&gaps);
+    assert_follows(&gaps, 45.0);
 }
 
 pub(crate) async fn a_webm_of_chromium_is_answered(address: SocketAddr) {

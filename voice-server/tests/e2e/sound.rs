@@ -124,14 +124,14 @@ pub(crate) fn gaps(messages: &[Message]) -> Vec<f64> {
     messages.windows(2).map(|pair| ms(pair[1].at - pair[0].at) - ms(pair[0].lasts)).collect()
 }
 
-/// Fails unless messages leave 0 to 40 ms after their predecessors' ends, as well as arrival shows it: a busy machine
-/// adds to one gap and takes from the next, but not to most of them.
-pub(crate) fn assert_follows(gaps: &[f64]) {
+/// Fails if a message came before its predecessor's end, or most of them later after it than `limit` in milliseconds: a
+/// busy machine adds to one gap and takes from the next, but not to most of them.
+pub(crate) fn assert_follows(gaps: &[f64], limit: f64) {
     assert!(gaps.len() >= 2, "too few messages: {}", shown(gaps));
     let mut sorted = gaps.to_vec();
     sorted.sort_by(f64::total_cmp);
     assert!(sorted[0] > -1.0, "a message came before its predecessor's end: {}", shown(gaps));
-    assert!(sorted[(sorted.len() - 1) / 2] < 45.0, "messages come late: {}", shown(gaps));
+    assert!(sorted[(sorted.len() - 1) / 2] < limit, "messages come late: {}", shown(gaps));
 }
 
 /// Values with one decimal for a report.
