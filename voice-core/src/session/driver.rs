@@ -102,7 +102,7 @@ impl Driver {
         let bell = Arc::new(Notify::new());
         let mailbox = Arc::new(Mailbox::new(bell.clone()));
         let history = if parts.turn_model.is_some() { TURN_MODEL_HISTORY } else { SHORT_HISTORY };
-        let intake = Intake::new(options.input.clone(), parts.limits.clone(), history)?;
+        let intake = Intake::new(options.input, parts.limits.clone(), history)?;
         let shape =
             if options.output.is_file() { Shape::Messages } else { Shape::Frames { lead: options.lead } };
         let stt_options = SttOptions { language: parts.language.clone(), key_terms: Vec::new() };
