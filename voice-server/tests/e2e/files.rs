@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::caller::Caller;
 use crate::server::{conversation, turns};
-use crate::sound::{Message, assert_understood, decode, file, gaps, median, question, shown, wav_messages};
+use crate::sound::{
+    Message, assert_follows, assert_understood, decode, file, gaps, question, shown, wav_messages,
+};
 
 /// Sends one file, waits for the turns, hangs up and reads back what is stored right behind the echo.
 async fn answered(address: SocketAddr, bytes: &[u8], questions: &[&str]) -> (Vec<Message>, Value) {
@@ -46,13 +48,7 @@ pub(crate) async fn a_wav_is_answered_in_wav_messages(address: SocketAddr) {
         shown(&lasts),
         shown(&gaps)
     );
-    // A millisecond of the clock of this side; arrival can only be later than sending.
-    assert!(
-        gaps.iter().all(|gap| *gap > -1.0),
-        "a message came before its predecessor's end: {}",
-        shown(&gaps)
-    );
-    assert!(gaps.is_empty() || median(&gaps) < 45.0, "messages come late: {}", shown(&gaps));
+    assert_follows(&gaps, 45.0);
 }
 
 pub(crate) async fn a_webm_of_chromium_is_answered(address: SocketAddr) {

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::caller::{Caller, Got};
 use crate::server::turns;
-use crate::sound::{Message, decode, gaps, median, question, shown};
+use crate::sound::{Message, assert_follows, decode, gaps, question, shown};
 
-/// The binary messages of the answer to a short question.
-async fn answer(address: SocketAddr, query: &str) -> Vec<(Instant, Vec<u8>)> {
+/// The binary messages of the answer to the question of this name.
+async fn answer(address: SocketAddr, query: &str, name: &str) -> Vec<(Instant, Vec<u8>)> {
     let mut caller = Caller::basic(address, query).await;
-    caller.send(&question("q04").wav());
+    caller.send(&question(name).wav());
     turns(address, caller.id, 1).await;
     let (got, _) = caller.hang_up().await;
     got.into_iter()
@@ -23,7 +23,7 @@ async fn answer(address: SocketAddr, query: &str) -> Vec<(Instant, Vec<u8>)> {
 
 pub(crate) async fn ogg_messages_are_whole_files(address: SocketAddr) {
     let mut messages = Vec::new();
-    for (at, bytes) in answer(address, "?out=ogg").await {
+    for (at, bytes) in answer(address, "?out=ogg", "q02").await {
         let samples = decode(&bytes);
         let lasts = duration(&bytes);
         assert!((0.4..=2.0).contains(&lasts.as_secs_f64()), "a message lasts {lasts:?}");
@@ -41,12 +41,8 @@ pub(crate) async fn ogg_messages_are_whole_files(address: SocketAddr) {
     assert!(messages.iter().any(|message| message.peak > 1_000), "the answer is silence");
     let gaps = gaps(&messages);
     println!("  ogg: each after its predecessor's end by ms {}", shown(&gaps));
-    assert!(
-        gaps.iter().all(|gap| *gap > -1.0),
-        "a message came before its predecessor's end: {}",
-        shown(&gaps)
-    );
-    assert!(gaps.is_empty() || median(&gaps) < 45.0, "messages come late: {}", shown(&gaps));
+    // Encoding comes on top: some 10 ms for 2 s of speech, several times that where builds run beside it.
+    assert_follows(&gaps, 150.0);
 }
 
 /// How long an Ogg/Opus file lasts: the last granule position less the pre-skip, at 48 kHz (RFC 7845, section 4).
@@ -66,7 +62,7 @@ fn leads(frames: &[(Instant, Vec<u8>)]) -> Vec<f64> {
 }
 
 pub(crate) async fn raw_frames_are_paced(address: SocketAddr) {
-    let frames = answer(address, "?out=pcm16").await;
+    let frames = answer(address, "?out=pcm16", "q04").await;
     assert!(frames.len() > 20, "{} frames", frames.len());
     assert!(frames.iter().all(|(_, bytes)| bytes.len() == 480 * 2), "a frame is 20 ms of 24 kHz");
     let leads = leads(&frames);
@@ -78,7 +74,7 @@ pub(crate) async fn raw_frames_are_paced(address: SocketAddr) {
 }
 
 pub(crate) async fn mu_law_frames_have_the_telephones_rate(address: SocketAddr) {
-    let frames = answer(address, "?out=ulaw").await;
+    let frames = answer(address, "?out=ulaw", "q04").await;
     assert!(frames.len() > 20 && frames.iter().all(|(_, bytes)| bytes.len() == 160), "20 ms of 8 kHz");
     let loud = |byte: &u8| voice_core::codec::g711::decode_ulaw(*byte).unsigned_abs() > 1_000;
     assert!(frames.iter().flat_map(|(_, bytes)| bytes).any(loud), "the answer is silence");

@@ -1,0 +1,73 @@
+//! A page of somebody else that does nothing but `decodeAudioData` and `start()` on each message.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use uuid::Uuid;
+use voice_core::text::words::word_error_rate;
+
+use crate::server::Server;
+use crate::spoken;
+use crate::webdriver::{Driver, http};
+
+/// Serves the page from an origin of its own until the test's process ends.
+fn serve_page() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        const PAGE: &str = include_str!("basic.html");
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4_096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: ";
+            let _ = write!(stream, "{head}{}\r\n\r\n{PAGE}", PAGE.len());
+        }
+    });
+    address
+}
+
+pub(crate) fn a_page_that_only_decodes_and_starts_plays_in_order(server: &Server, driver: &Driver) {
+    let browser = driver.browser("basic");
+    browser.open(&format!("http://{}/", serve_page()));
+    let id = Uuid::new_v4();
+    browser.run(&format!("talk('ws://{}/voice/{id}')", server.address));
+    let until = Instant::now() + Duration::from_secs(90);
+    while conversation(server, id).is_none_or(|found| found["turns"].as_array().is_none_or(Vec::is_empty)) {
+        assert!(Instant::now() < until, "no turn comes");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let played = browser.run("return played");
+    browser.run("hangUp()");
+    browser.wait("the echo", "return window.closeCode !== undefined");
+    assert_eq!(browser.run("return window.closeCode"), 1000, "the close code");
+    let stored = conversation(server, id).expect("it was there");
+    let said = stored["transcript"][0]["text"].as_str().unwrap();
+    assert!(word_error_rate(&spoken(), said).rate() < 0.2, "heard {said:?}");
+
+    let played: Vec<(u64, f64, f64)> = played
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (one["number"].as_u64().unwrap(), one["at"].as_f64().unwrap(), one["lasts"].as_f64().unwrap())
+        })
+        .collect();
+    assert!(played.len() > 1, "{played:?}");
+    let numbers: Vec<u64> = played.iter().map(|(number, _, _)| *number).collect();
+    assert!(numbers.is_sorted(), "decoded out of order: {numbers:?}");
+    let gaps: Vec<f64> =
+        played.windows(2).map(|pair| (pair[1].1 - pair[0].1 - pair[0].2) * 1_000.0).collect();
+    let shown: Vec<String> = gaps.iter().map(|gap| format!("{gap:.1}")).collect();
+    println!("  basic page: {} messages, gaps of ms {}", played.len(), shown.join(" "));
+    println!("  basic page: ledger {} = {} ms", stored["turns"][0]["ledger"], stored["turns"][0]["totalMs"]);
+    assert!(gaps.iter().all(|gap| *gap >= -15.0), "messages overlap: {}", shown.join(" "));
+    assert!(gaps.iter().all(|gap| *gap <= 60.0), "gaps are audible: {}", shown.join(" "));
+    assert_eq!(browser.console_errors(), Vec::<Value>::new());
+}
+
+/// The conversation once the page has opened it.
+fn conversation(server: &Server, id: Uuid) -> Option<Value> {
+    let (status, body) = http(server.address, "GET", &format!("/api/v1/conversations/{id}"), "");
+    (status == 200).then(|| serde_json::from_str(&body).expect("JSON"))
+}
