@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use voice_core::error::ProviderError;
 use voice_core::infer::Pool;
 use voice_core::llm::concierge::Concierge;
@@ -15,9 +16,9 @@ use voice_core::turn::Policy;
 
 use crate::config::Config;
 use crate::error::Failure;
+use crate::voice::headroom::Headroom;
 
 /// An engine and what is to be said about it.
-#[derive(Debug)]
 pub struct Built {
     /// The engine.
     pub engine: Engine,
@@ -27,6 +28,31 @@ pub struct Built {
     pub hears: bool,
     /// Whether answers can be spoken.
     pub speaks: bool,
+    /// Loads what lets several calls compute at the same time; `None` where there is nothing to load.
+    warming: Option<JoinHandle<()>>,
+    /// What is left of this machine for calls; `None` where others compute.
+    pub(crate) headroom: Option<Arc<Headroom>>,
+}
+
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Built").field("engine", &self.engine).field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+
+impl Built {
+    /// An engine of which everything works.
+    pub fn whole(engine: Engine) -> Self {
+        Self { engine, notes: Vec::new(), hears: true, speaks: true, warming: None, headroom: None }
+    }
+
+    /// Waits until nothing is being loaded any more, so that a first measurement is like the later ones.
+    pub async fn warm(&mut self) {
+        if let Some(warming) = self.warming.take() {
+            // A copy that could not be loaded is tried again, and reported, by the first call that needs it.
+            let _ = warming.await;
+        }
+    }
 }
 
 /// Fetches what is missing, with progress on the terminal, and puts the engine together.
@@ -60,15 +86,19 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         .policy(policy)
         .llm(Arc::new(Concierge::with_samples()));
     // Loading computes for a second and must not stand in the way of the async workers.
-    let loaded = tokio::task::spawn_blocking(move || load_local(&pool)).await;
+    let threads = pool.clone();
+    let loaded = tokio::task::spawn_blocking(move || load_local(&threads)).await;
     let failed =
         |e: tokio::task::JoinError| ProviderError::Failed { provider: "local speech", detail: e.to_string() };
     match loaded.unwrap_or_else(|e| Err(failed(e))) {
         #[cfg(feature = "local")]
         Ok(local) => {
+            let copies = local.clone();
+            let warming = tokio::task::spawn_blocking(move || drop(copies.warm_up()));
             let engine =
                 base.vad(local.vad).turn_model(local.turn_model).stt(local.stt).tts(local.tts).build()?;
-            Ok(Built { engine, notes: Vec::new(), hears: true, speaks: true })
+            let headroom = Some(Headroom::new(pool));
+            Ok(Built { warming: Some(warming), headroom, ..Built::whole(engine) })
         }
         #[cfg(not(feature = "local"))]
         Ok(never) => match never {},
@@ -83,7 +113,7 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
                 .stt(Arc::new(AbsentRecogniser::new(reason.clone())))
                 .tts(Arc::new(AbsentVoice::new(reason)))
                 .build()?;
-            Ok(Built { engine, notes, hears: false, speaks: false })
+            Ok(Built { engine, notes, hears: false, speaks: false, warming: None, headroom: None })
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::ProviderError;
-use crate::infer::{Pool, Weight};
+use crate::infer::Pool;
 use crate::stt::SpeechToText;
 use crate::tts::TextToSpeech;
 use crate::vad::{TurnModel, VadModel};
@@ -22,6 +22,7 @@ pub struct LocalStages {
     pub stt: Arc<dyn SpeechToText>,
     /// Piper.
     pub tts: Arc<dyn TextToSpeech>,
+    copies: Copies,
 }
 
 impl std::fmt::Debug for LocalStages {
@@ -32,8 +33,8 @@ impl std::fmt::Debug for LocalStages {
 }
 
 impl LocalStages {
-    /// Loads all models side by side, runs each once, and leaves the copies for further threads to the pool. Blocks for
-    /// about a second.
+    /// Loads all models side by side and runs each once. Blocks for about a second. One call can be served then; a
+    /// second one at the same time wants [`Self::warm_up`].
     ///
     /// # Errors
     /// A file is missing or unusable.
@@ -41,7 +42,7 @@ impl LocalStages {
         let runtime = Runtime::load(&files.runtime)?;
         let lanes = pool.heavy_threads();
         let (vad, turn_model, recogniser, voice) = std::thread::scope(|scope| {
-            let voice = scope.spawn(|| Piper::load(&runtime, files, lanes, 1));
+            let voice = scope.spawn(|| Piper::load(&runtime, files, lanes, lanes.min(VOICE_THREADS)));
             let vad = Silero::load(&runtime, &files.silero)?;
             let turn_model = SmartTurn::load(&runtime, &files.smart_turn, lanes)?;
             let recogniser = Moonshine::load(&runtime, files, lanes)?;
@@ -56,29 +57,36 @@ impl LocalStages {
                 Arc::new(voice.join().unwrap_or_else(lost)?),
             ))
         })?;
-        let copies: [Box<dyn FnOnce() -> Result<(), ProviderError> + Send>; 3] = [
-            Box::new({
-                let voice = voice.clone();
-                move || voice.warm_up()
-            }),
-            Box::new({
-                let recogniser = recogniser.clone();
-                move || recogniser.warm_up()
-            }),
-            Box::new({
-                let turn_model = turn_model.clone();
-                move || turn_model.warm_up()
-            }),
-        ];
-        for copy in copies {
-            // A copy that cannot be loaded now is tried again by the first call that needs it, and reported there.
-            pool.submit_once(Weight::Heavy, move || drop(copy()));
-        }
+        let copies: Copies = {
+            let (voice, recogniser, turn_model) = (voice.clone(), recogniser.clone(), turn_model.clone());
+            Arc::new(move || {
+                recogniser.warm_up()?;
+                voice.warm_up()?;
+                turn_model.warm_up()
+            })
+        };
         Ok(Self {
             vad: Arc::new(vad),
             turn_model,
             stt: Arc::new(LocalRecogniser::new(recogniser, pool.clone())),
             tts: Arc::new(LocalVoice::new(voice, pool.clone())),
+            copies,
         })
     }
+
+    /// Loads the copies of the models that let every inference thread compute at the same time. Blocks for about a
+    /// second; meant for a thread of its own, so that the first call need not wait for it. Where it is left out, the
+    /// first calls that need a copy load it.
+    ///
+    /// # Errors
+    /// A file has become unusable.
+    pub fn warm_up(&self) -> Result<(), ProviderError> {
+        (self.copies)()
+    }
 }
+
+/// Threads that one clause computes on. Two give the first clause in about two thirds of the time, more gain nothing;
+/// while both are busy with other calls a clause takes as long as on one.
+const VOICE_THREADS: usize = 2;
+
+type Copies = Arc<dyn Fn() -> Result<(), ProviderError> + Send + Sync>;

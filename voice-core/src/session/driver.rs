@@ -16,7 +16,7 @@ use crate::ids::{TurnId, UtteranceId};
 use crate::infer::Weight;
 use crate::ingress::IngressError;
 use crate::llm::LlmEvent;
-use crate::playout::{Playout, Shape};
+use crate::playout::{Piece, Playout, Shape};
 use crate::stt::{SttEvent, SttOptions, SttStream};
 use crate::time::SessionTime;
 use crate::tts::{SpeechEvent, Voice};
@@ -55,6 +55,8 @@ pub(super) struct Driver {
     answer: Option<Answer>,
     playout: Playout,
     encoder: Encoder,
+    /// Encoded, and waiting for its moment.
+    outgoing: Option<(Piece, Bytes)>,
     conversation: Conversation,
     /// The turn whose words are the conversation's last of the caller.
     asked: Option<TurnId>,
@@ -120,6 +122,7 @@ impl Driver {
             answer: None,
             playout: Playout::new(shape, options.output.rate(), options.clears),
             encoder: Encoder::new(options.output),
+            outgoing: None,
             conversation: Conversation::new(parts.instructions.as_str()),
             asked: None,
             judging: 0,
@@ -211,10 +214,10 @@ impl Driver {
 
     /// The earliest moment at which something is due by itself.
     fn deadline(&self) -> SessionTime {
-        let playout = if self.exits.has_room() {
-            self.playout.poll_timeout()
-        } else {
-            Some(self.clock.now() + FULL_QUEUE_RETRY)
+        let playout = match &self.outgoing {
+            _ if !self.exits.has_room() => Some(self.clock.now() + FULL_QUEUE_RETRY),
+            Some((piece, _)) => Some(piece.due),
+            None => self.playout.poll_timeout(),
         };
         let played = self.playout.played_at().map(|(_, at)| at);
         let frame = self.next_frame_at();
@@ -527,6 +530,7 @@ impl Driver {
                 }
                 if let Some(answer) = &mut self.answer {
                     if answer.speech.is_none() && !answer.audio_came {
+                        self.outgoing = None;
                         self.playout.begin(reply, self.dialogue.release_at());
                     }
                     self.playout.announce_clause(reply, &clause);
@@ -542,6 +546,7 @@ impl Driver {
                 if self.answer.as_ref().is_some_and(|a| a.reply == reply) {
                     self.answer = None;
                 }
+                self.outgoing.take_if(|(piece, _)| piece.reply == reply);
                 let heard = self.playout.clear(reply, self.clock.now());
                 self.dialogue.handle_input(Input::Silenced { reply, heard }, self.clock.now());
             }
@@ -568,6 +573,7 @@ impl Driver {
     fn say_farewell(&mut self) {
         if self.exits.end == SessionEnd::Done && self.input_over != Some(Over::HungUp) {
             self.exits.end = SessionEnd::VoiceLost;
+            self.outgoing = None;
             self.playout.begin(FAREWELL, SessionTime::ZERO);
             self.playout.push(FAREWELL, &farewell::samples(self.playout.rate()));
             self.playout.finish(FAREWELL);
@@ -600,7 +606,7 @@ impl Driver {
         let mut audio = vec![0; samples];
         self.intake.read(end - samples as u64, &mut audio);
         let mailbox = self.mailbox.clone();
-        let queued = self.parts.pool.submit_once(Weight::Heavy, move || {
+        let queued = self.parts.pool.submit_once(Weight::Urgent, move || {
             let complete = model.score(&audio);
             mailbox.put_score(Score { utterance, last_voiced, complete });
         });
@@ -676,14 +682,19 @@ impl Driver {
         }
         while self.exits.has_room() {
             let now = self.clock.now();
-            let Some(sent) = self.playout.poll(now, &mut self.samples) else { break };
-            let payload = self.encoder.encode(&self.samples);
-            self.exits.put_audio(AudioMessage { reply: sent.reply, payload });
-            self.playout.handle_left(now, self.clock.now());
-            if sent.underrun {
+            if self.outgoing.is_none() {
+                let piece = self.playout.poll(now, &mut self.samples);
+                self.outgoing = piece.map(|piece| (piece, self.encoder.encode(&self.samples)));
+            }
+            // Encoding took its time; what is due now is due.
+            let now = self.clock.now();
+            let Some((piece, payload)) = self.outgoing.take_if(|(piece, _)| piece.due <= now) else { break };
+            let reply = piece.reply;
+            self.exits.put_audio(AudioMessage { reply, payload });
+            if self.playout.handle_left(piece, now) {
                 self.exits.underruns += 1;
             }
-            self.tell(Input::AudioLeft { reply: sent.reply });
+            self.tell(Input::AudioLeft { reply });
             moved = true;
         }
         if let Some((reply, at)) = self.playout.played_at()
