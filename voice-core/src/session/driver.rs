@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::audio::{FRAME_SAMPLES, Frame, SamplePos, SampleRate};
 use crate::context::Conversation;
-use crate::ids::{TurnId, UtteranceId};
+use crate::ids::{ReplyId, TurnId, UtteranceId};
 use crate::infer::Weight;
 use crate::ingress::IngressError;
 use crate::llm::LlmEvent;
@@ -20,7 +20,7 @@ use crate::playout::{Piece, Playout, Shape};
 use crate::stt::{SttEvent, SttOptions, SttStream};
 use crate::time::SessionTime;
 use crate::tts::{SpeechEvent, Voice};
-use crate::turn::{CloseReason, Command, Dialogue, Event, Failure, Input, Pace};
+use crate::turn::{CloseReason, Command, Dialogue, Event, Input, Pace};
 use crate::vad::{GateState, VadFact};
 
 use super::answer::{Answer, Progress};
@@ -66,6 +66,8 @@ pub(super) struct Driver {
     input_over: Option<Over>,
     drained: bool,
     refused: Option<IngressError>,
+    /// Bytes came that are too few to tell what they are; if nothing follows until then, they are refused.
+    undecided: Option<SessionTime>,
     samples: Vec<i16>,
 }
 
@@ -130,6 +132,7 @@ impl Driver {
             input_over: None,
             drained: false,
             refused: None,
+            undecided: None,
             samples: Vec::new(),
             bell,
             mailbox,
@@ -187,6 +190,12 @@ impl Driver {
                 self.dialogue.handle_timeout(now);
                 moved = true;
             }
+            if self.undecided.take_if(|by| *by <= now).is_some() {
+                if let Err(error) = self.intake.decide() {
+                    self.refuse(error);
+                }
+                moved = true;
+            }
             moved |= self.finish_if_over();
             if !moved {
                 self.drain_commands();
@@ -222,7 +231,7 @@ impl Driver {
         let played = self.playout.played_at().map(|(_, at)| at);
         let frame = self.next_frame_at();
         let judged = self.listener.overdue_at();
-        [self.dialogue.poll_timeout(), playout, played, frame, judged]
+        [self.dialogue.poll_timeout(), playout, played, frame, judged, self.undecided]
             .into_iter()
             .flatten()
             .min()
@@ -252,7 +261,7 @@ impl Driver {
 
     fn handle_incoming(&mut self, incoming: Option<Incoming>) {
         match incoming {
-            Some(Incoming::Bytes(bytes)) => self.handle_bytes(&bytes),
+            Some(Incoming::Bytes(bytes, _room)) => self.handle_bytes(bytes),
             Some(Incoming::Finish) => {
                 self.input_over.get_or_insert(Over::Finished);
             }
@@ -271,14 +280,16 @@ impl Driver {
         }
     }
 
-    fn handle_bytes(&mut self, bytes: &Bytes) {
+    fn handle_bytes(&mut self, bytes: Bytes) {
         if self.input_over.is_some() || self.refused.is_some() {
             return;
         }
-        if let Err(error) = self.intake.push(bytes).and_then(|()| self.intake.fill()) {
+        self.intake.push(bytes);
+        if let Err(error) = self.intake.fill() {
             self.refuse(error);
         }
         let now = self.clock.now();
+        self.undecided = self.intake.is_undecided().then(|| now + UNDECIDED);
         self.timeline.handle_arrival(now, self.clock.wall(), self.intake.end(), self.intake.taken());
         if !self.timeline.is_recording() {
             self.tell(Input::Arrived);
@@ -397,6 +408,8 @@ impl Driver {
                 if !self.intake.at_end() {
                     let at = self.timeline.time_of(self.intake.taken() + FRAME_SAMPLES as u64);
                     self.clock.jump_to(at);
+                    let by = self.clock.now().since(now);
+                    self.dialogue.handle_input(Input::Skipped { by }, self.clock.now());
                 }
                 true
             }
@@ -460,9 +473,7 @@ impl Driver {
             if self.refused.is_none() {
                 if !self.intake.is_finished() {
                     // What the decoder still held is taken in the next round.
-                    if let Err(error) = self.intake.finish() {
-                        self.refuse(error);
-                    }
+                    self.intake.finish();
                     return true;
                 }
                 if self.listener.is_busy() || !self.intake.is_dry() {
@@ -542,19 +553,21 @@ impl Driver {
                     answer.finish_speech();
                 }
             }
+            Command::StopSpeech { reply } => {
+                if let Some(answer) = self.answer.as_mut().filter(|a| a.reply == reply) {
+                    answer.stop_speech();
+                }
+                self.silence(reply);
+                self.say_farewell();
+            }
             Command::CancelReply { reply } => {
                 if self.answer.as_ref().is_some_and(|a| a.reply == reply) {
                     self.answer = None;
                 }
-                self.outgoing.take_if(|(piece, _)| piece.reply == reply);
-                let heard = self.playout.clear(reply, self.clock.now());
-                self.dialogue.handle_input(Input::Silenced { reply, heard }, self.clock.now());
+                self.silence(reply);
             }
             Command::Emit(event) => {
-                if let Event::TurnEnded(record) = &event
-                    && record.failure == Some(Failure::Tts)
-                    && !self.options.clears
-                {
+                if matches!(&event, Event::TurnEnded(record) if record.voice_lost) {
                     self.say_farewell();
                 }
                 match &event {
@@ -569,9 +582,17 @@ impl Driver {
         }
     }
 
-    /// The caller gets audio only and there is no voice: a packaged sentence, then the end.
+    /// Throws away the audio of a reply and says what of it was heard.
+    fn silence(&mut self, reply: ReplyId) {
+        self.outgoing.take_if(|(piece, _)| piece.reply == reply);
+        let heard = self.playout.clear(reply, self.clock.now());
+        self.dialogue.handle_input(Input::Silenced { reply, heard }, self.clock.now());
+    }
+
+    /// Where the caller gets audio only and there is no voice: a packaged sentence, then the end.
     fn say_farewell(&mut self) {
-        if self.exits.end == SessionEnd::Done && self.input_over != Some(Over::HungUp) {
+        if !self.options.clears
+            && self.exits.end == SessionEnd::Done && self.input_over != Some(Over::HungUp) {
             self.exits.end = SessionEnd::VoiceLost;
             self.outgoing = None;
             self.playout.begin(FAREWELL, SessionTime::ZERO);
@@ -719,7 +740,7 @@ impl Driver {
 
     /// Whether another message of the caller may be taken: a recording waits in the channel while it is being answered.
     fn intake_has_room(&self) -> bool {
-        self.input_over != Some(Over::HungUp) && self.intake.buffered_bytes() < MOST_BUFFERED
+        self.input_over != Some(Over::HungUp) && self.intake.has_room()
     }
 }
 
@@ -736,12 +757,12 @@ const TURN_MODEL_HISTORY: usize = 8 * 16_000;
 const SHORT_HISTORY: usize = 16_000;
 /// The voice is not asked for more while this much audio waits.
 const MOST_QUEUED: Duration = Duration::from_millis(2_500);
-/// Encoded audio of a recording that waits; beyond that the sender waits.
-const MOST_BUFFERED: usize = 16 << 20;
 /// Rounds of work before other calls have their turn.
 const MOST_STEPS: usize = 64;
 /// Frames taken in one round: 2 s.
 const MOST_FRAMES: usize = 100;
+/// A recorder's first bytes may come alone (Chromium sends one), but the next are never this late.
+const UNDECIDED: Duration = Duration::from_secs(2);
 /// The socket is slow: look again after one frame.
 const FULL_QUEUE_RETRY: Duration = Duration::from_millis(20);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::context::ContextSource;
 use crate::infer::Pool;
@@ -15,7 +15,7 @@ use crate::turn::Policy;
 use crate::vad::{EnergyVad, TurnModel, VadModel};
 
 use super::driver::{Driver, Entries, Exits};
-use super::{Session, SessionOptions, SessionSender};
+use super::{MOST_WAITING, Session, SessionOptions, SessionSender};
 
 /// The voice engine. Cheap to clone; all clones share providers, models and inference threads.
 #[derive(Clone)]
@@ -76,7 +76,12 @@ impl Engine {
         let task = tokio::spawn(driver.run());
         Ok(Session {
             id,
-            sender: SessionSender { input, controls: controls_in, hangup },
+            sender: SessionSender {
+                input,
+                room: Arc::new(Semaphore::new(MOST_WAITING)),
+                controls: controls_in,
+                hangup,
+            },
             events,
             audio,
             end: Some(end),

@@ -137,6 +137,7 @@ impl Dialogue {
             Input::Silenced { reply, heard } => self.handle_silenced(reply, &heard),
             Input::Typed { text } => self.handle_typed(text),
             Input::Interrupt => self.cut_answer(),
+            Input::Skipped { by } => self.timers.put_off(Timer::Idle, by),
             Input::Hangup => self.handle_hangup(),
         }
         self.settle();

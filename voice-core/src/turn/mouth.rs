@@ -37,6 +37,8 @@ pub(super) struct Answer {
     pub(super) left_at: Option<SessionTime>,
     /// The voice or the playout broke off, not the caller.
     pub(super) voice_lost: bool,
+    /// What was heard before the voice broke off; the text goes on alone.
+    pub(super) heard: Option<String>,
 }
 
 impl Answer {
@@ -54,6 +56,7 @@ impl Answer {
             first_audio: false,
             left_at: None,
             voice_lost: false,
+            heard: None,
         }
     }
 }
