@@ -86,11 +86,13 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
     let local = loaded.unwrap_or_else(|e| {
         Local::none(&ProviderError::Failed { provider: "local speech", detail: e.to_string() })
     });
+    let concierge = Concierge::with_samples();
     let mut engine = Engine::builder()
         .pool(pool.clone())
         .language(&*config.language)
         .policy(policy)
-        .llm(Arc::new(Concierge::with_samples()));
+        .key_terms(concierge.key_terms())
+        .llm(Arc::new(concierge));
     let mut notes: Vec<String> = Vec::new();
     let mut note = |error: &ProviderError, without: &str| {
         let text = error.to_string();

@@ -14,7 +14,8 @@ use crate::tts::{TextToSpeech, VoiceOptions};
 use crate::turn::Policy;
 use crate::vad::{EnergyVad, TurnModel, VadModel};
 
-use super::driver::{Driver, Entries, Exits};
+use super::driver::{Driver, Entries};
+use super::exits::Exits;
 use super::{MOST_WAITING, Session, SessionOptions, SessionSender};
 
 /// The voice engine. Cheap to clone; all clones share providers, models and inference threads.
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     pub(super) policy: Policy,
     pub(super) limits: Limits,
     pub(super) language: String,
+    pub(super) key_terms: Vec<String>,
     pub(super) voice: VoiceOptions,
     pub(super) instructions: String,
     pub(super) context_deadline: Duration,
@@ -124,6 +126,7 @@ pub struct EngineBuilder {
     policy: Policy,
     limits: Limits,
     language: Option<String>,
+    key_terms: Vec<String>,
     voice: VoiceOptions,
     instructions: String,
 }
@@ -195,6 +198,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Words that calls make likely (street names, agents), most important first, for recognisers that can be told.
+    /// Default: none.
+    pub fn key_terms(mut self, terms: Vec<String>) -> Self {
+        self.key_terms = terms;
+        self
+    }
+
     /// Which voice speaks. Default: the synthesiser's own choice.
     pub fn voice(mut self, voice: VoiceOptions) -> Self {
         self.voice = voice;
@@ -230,6 +240,7 @@ impl EngineBuilder {
             policy: self.policy,
             limits: self.limits,
             language: self.language.unwrap_or_else(|| "en".to_owned()),
+            key_terms: self.key_terms,
             voice: self.voice,
             instructions: self.instructions,
             context_deadline: CONTEXT_DEADLINE,

@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 mod encode;
 mod engine;
+mod exits;
 mod farewell;
 mod intake;
 mod listen;
@@ -213,7 +214,8 @@ impl SessionSender {
         self.input.send(Incoming::Bytes(bytes, room)).await.map_err(|_| Ended)
     }
 
-    /// Something the caller did besides talking. It does not queue behind his audio.
+    /// Something the caller did besides talking. It does not queue behind his audio. Dropping the future before it is
+    /// ready hands nothing in.
     ///
     /// # Errors
     /// The call has ended.
@@ -221,7 +223,8 @@ impl SessionSender {
         self.controls.send(control).await.map_err(|_| Ended)
     }
 
-    /// No more audio will come: what is there is answered, then the call ends.
+    /// No more audio will come: what is there is answered, then the call ends. Dropping the future before it is ready
+    /// leaves the input open.
     ///
     /// # Errors
     /// The call has ended.

@@ -161,6 +161,7 @@ impl Witness {
                 if self.reply != Some(*reply) || std::mem::replace(&mut self.finished, true) {
                     return self.broken(format!("speech of {reply} stopped while {:?} is given", self.reply));
                 }
+                self.cutting = Some(*reply);
                 Ok(())
             }
             Command::CancelReply { reply } => {

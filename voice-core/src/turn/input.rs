@@ -105,6 +105,13 @@ pub enum Input {
         /// Of which reply.
         reply: ReplyId,
     },
+    /// The client reports that it began to play a reply.
+    PlaybackStarted {
+        /// Of which reply.
+        reply: ReplyId,
+        /// When it began.
+        at: SessionTime,
+    },
     /// All audio of a reply has been played to the caller.
     Played {
         /// Of which reply.

@@ -144,8 +144,8 @@ impl Dialogue {
     pub(super) fn handle_speech_done(&mut self, reply: ReplyId) {
         let playout = self.now + self.policy.playout;
         let Some(answer) = self.mouth.answering(reply) else { return };
-        if !answer.first_audio {
-            // A voice without a sound has failed, whatever it says of itself.
+        if !answer.first_audio || !answer.text_done {
+            // A voice without a sound, or one that ends before its text, has failed, whatever it says of itself.
             self.handle_speech_failed(reply);
             return;
         }
