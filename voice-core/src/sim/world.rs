@@ -420,8 +420,10 @@ impl World {
                     self.plan(after, Happening::Voice(reply));
                 }
             }
-            Command::CancelReply { reply } => {
-                self.call.cancelled.push((self.now, reply));
+            Command::StopSpeech { reply } | Command::CancelReply { reply } => {
+                if matches!(command, Command::CancelReply { .. }) {
+                    self.call.cancelled.push((self.now, reply));
+                }
                 self.speaker.cancel(reply);
                 self.hand.take_if(|(piece, _)| piece.reply == reply);
                 let heard = self.playout.clear(reply, self.now);

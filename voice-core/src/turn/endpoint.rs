@@ -5,24 +5,23 @@
 
 use std::time::Duration;
 
-use super::heard::{Reading, reading};
+use super::heard::Reading;
 use super::policy::Policy;
 
 /// What is known about a pause.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Evidence<'a> {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
     /// The turn model's judgement, 0 to 1, once it is there.
     pub complete: Option<f32>,
-    /// The recogniser's words so far.
-    pub words: &'a str,
+    /// How the words so far read.
+    pub reads: Reading,
 }
 
 /// The silence after which a turn with this evidence is over. Never more than [`Policy::limit`].
 ///
 /// An early end is cheap: a caller who goes on before he has heard an answer takes the turn back.
-pub fn required_silence(evidence: Evidence<'_>, policy: &Policy) -> Duration {
-    let reads = reading(evidence.words);
-    let silence = match (evidence.complete, reads) {
+pub fn required_silence(evidence: Evidence, policy: &Policy) -> Duration {
+    let silence = match (evidence.complete, evidence.reads) {
         (_, Reading::Unfinished) => policy.limit,
         (Some(p), Reading::Complete) if p >= SOUNDS_SURE => policy.sure,
         (Some(p), _) if p >= SOUNDS_COMPLETE => policy.silence,
@@ -47,6 +46,7 @@ const SOUNDS_OPEN: f32 = 0.15;
 
 #[cfg(test)]
 mod tests {
+    use super::super::heard::reading;
     use super::*;
 
     #[test]
@@ -69,7 +69,7 @@ mod tests {
         ];
         for (complete, words, wanted) in cases {
             assert_eq!(
-                required_silence(Evidence { complete, words }, &policy),
+                required_silence(Evidence { complete, reads: reading(words) }, &policy),
                 wanted,
                 "{complete:?} {words}"
             );
@@ -81,7 +81,8 @@ mod tests {
         let policy = Policy { limit: Duration::from_millis(100), ..Policy::default() };
         for complete in [None, Some(0.0), Some(0.3), Some(1.0)] {
             for words in ["", "how much is the", "How much is it?"] {
-                assert!(required_silence(Evidence { complete, words }, &policy) <= policy.limit);
+                let evidence = Evidence { complete, reads: reading(words) };
+                assert!(required_silence(evidence, &policy) <= policy.limit);
             }
         }
     }
