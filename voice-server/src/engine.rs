@@ -36,7 +36,10 @@ pub struct Built {
 
 impl std::fmt::Debug for Built {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Built").field("engine", &self.engine).field("notes", &self.notes).finish_non_exhaustive()
+        f.debug_struct("Built")
+            .field("engine", &self.engine)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
     }
 }
 

@@ -113,8 +113,7 @@ impl Driver {
         let intake = Intake::new(options.input, parts.limits.clone(), history)?;
         let shape =
             if options.output.is_file() { Shape::Messages } else { Shape::Frames { lead: options.lead } };
-        let stt_options =
-            SttOptions { language: parts.language.clone(), key_terms: parts.key_terms.clone() };
+        let stt_options = SttOptions { language: parts.language.clone(), key_terms: parts.key_terms.clone() };
         Ok(Self {
             clock: Clock::start(),
             timeline: Timeline::default(),
