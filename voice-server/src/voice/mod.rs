@@ -10,6 +10,7 @@ pub mod engine;
 mod frames;
 pub(crate) mod headroom;
 mod inbound;
+pub(crate) mod loading;
 mod messages;
 mod outbox;
 #[cfg(test)]
