@@ -13,6 +13,7 @@ use hyper::header::{
     HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
+use tokio::time::Instant;
 
 use super::actor::Socket;
 use super::call::Profile;
@@ -84,13 +85,14 @@ pub async fn upgrade(
     request = Request::from_parts(parts, body);
     let (response, upgrade) = handshake::upgrade(&mut request)
         .map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
+    let created = (Timestamp::now(), Instant::now());
     if matches!(seat, Seat::Taken(_)) {
         let new = NewConversation {
             id,
             organization_id: app.organization,
             client_phone: None,
             metadata: serde_json::json!({}),
-            created_at: Timestamp::now(),
+            created_at: created.0,
         };
         app.store.open_conversation(new).await.map_err(|error| match error {
             // An anonymous caller may not join what exists, nor learn that it does.
@@ -103,6 +105,7 @@ pub async fn upgrade(
         seat,
         id,
         organization: app.organization,
+        created,
         store: app.store.clone(),
         profile,
         asked,
