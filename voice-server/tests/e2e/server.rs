@@ -67,6 +67,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the program on `folder` and waits until it answers calls.
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with settings.
+    pub(crate) fn start_with(folder: &Folder, settings: &[(&str, &str)]) -> Self {
         let log = folder.path().join("stderr.log");
         let errors = File::options().create(true).append(true).open(&log).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_voice"));
@@ -83,6 +88,7 @@ impl Server {
             .args(["serve", "--bind", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"))
             .env("VOICE_LOG", "warn")
+            .envs(settings.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
