@@ -274,7 +274,8 @@ mod tests {
             assert!(pool.submit_once(weight, move || done.send(name).expect("receiver")));
         }
         drop(release);
-        let order: Vec<_> = (0..4).map(|_| heard.recv_timeout(Duration::from_secs(5)).expect("runs")).collect();
+        let order: Vec<_> =
+            (0..4).map(|_| heard.recv_timeout(Duration::from_secs(5)).expect("runs")).collect();
         assert_eq!(order, ["final", "first clause", "second clause", "partial"]);
     }
 

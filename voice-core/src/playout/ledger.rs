@@ -304,7 +304,12 @@ mod tests {
     }
 
     /// Sends what is due at `now`, a piece at a time. `None`: nothing is.
-    fn send(playout: &mut Playout, now: SessionTime, out: &mut Vec<i16>, hand: &mut Option<Piece>) -> Option<bool> {
+    fn send(
+        playout: &mut Playout,
+        now: SessionTime,
+        out: &mut Vec<i16>,
+        hand: &mut Option<Piece>,
+    ) -> Option<bool> {
         if hand.is_none() {
             *hand = playout.poll(now, out);
         }

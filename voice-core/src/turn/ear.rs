@@ -49,7 +49,15 @@ pub(super) struct Utterance {
 
 impl Forming {
     pub(super) fn new(turn: TurnId, started_at: SessionTime) -> Self {
-        Self { turn, started_at, parts: Vec::new(), open: None, reads: Reading::Open, ledger: None, failure: None }
+        Self {
+            turn,
+            started_at,
+            parts: Vec::new(),
+            open: None,
+            reads: Reading::Open,
+            ledger: None,
+            failure: None,
+        }
     }
 
     /// All words so far, the open utterance's partial last.

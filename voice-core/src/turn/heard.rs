@@ -49,7 +49,8 @@ pub fn is_acknowledgement(words: &str) -> bool {
 
 /// Words that no English sentence ends with.
 const NEVER_LAST: &[&str] = &[
-    "a", "an", "and", "because", "but", "er", "if", "my", "of", "or", "than", "the", "their", "uh", "um", "your",
+    "a", "an", "and", "because", "but", "er", "if", "my", "of", "or", "than", "the", "their", "uh", "um",
+    "your",
 ];
 
 /// Words that end an English sentence seldom enough to wait where nothing marks an end.
@@ -68,10 +69,19 @@ mod tests {
 
     #[test]
     fn open_ends_are_told_from_complete_sentences() {
-        for open in ["I'm looking for a", "the house on", "how much is", "Well, um.", "and the...", "How much is the?"] {
+        for open in [
+            "I'm looking for a",
+            "the house on",
+            "how much is",
+            "Well, um.",
+            "and the...",
+            "How much is the?",
+        ] {
             assert_eq!(reading(open), Reading::Unfinished, "{open}");
         }
-        for either in ["what are you looking for.", "maple street", "", "Really?", "do you have any homes with a pool"] {
+        for either in
+            ["what are you looking for.", "maple street", "", "Really?", "do you have any homes with a pool"]
+        {
             assert_eq!(reading(either), Reading::Open, "{either}");
         }
         for whole in ["How much is it?", "Where are you from? "] {

@@ -61,7 +61,7 @@ impl Timers {
     /// Moves a deadline that is set.
     pub fn put_off(&mut self, timer: Timer, by: Duration) {
         if self.is_set(timer) {
-            self.0[timer as usize] = self.0[timer as usize] + by;
+            self.0[timer as usize] += by;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Printing for people and programs that may stop reading: a closed pipe ends the printing quietly, never the program.
 //!
-//! `println!` panics where nobody reads; everything the commands say goes through here instead. Callers: `cli`, `replay`
-//! and the start of the server.
+//! `println!` and `eprintln!` panic where nobody reads; everything the commands say goes through here instead. Callers: `cli`, `replay`,
+//! `models` and the start of the server.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -44,8 +44,13 @@ pub(crate) fn line(text: Arguments<'_>) {
 
 /// One sentence to the error stream, under the program's name.
 pub(crate) fn error(text: impl std::fmt::Display) {
+    aside(format_args!("voice: {text}"));
+}
+
+/// A line to the error stream that is no fault, such as what is being fetched.
+pub(crate) fn aside(text: impl std::fmt::Display) {
     // Where nobody reads the error stream there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "voice: {text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// A reader that has had enough, as `head` has, is no trouble.

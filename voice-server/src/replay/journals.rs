@@ -11,10 +11,8 @@ use crate::cli::print::{self, say_line};
 /// The largest journal that is read, in bytes: hours of a call; it is held as text and as entries.
 const LARGEST: u64 = 256 << 20;
 
-/// Replays journals and prints where the orders first differ from the recorded ones. Goes on after a bad one.
-///
-/// # Errors
-/// The worst of them, already told where others follow: a difference, or a file that is no journal.
+/// Replays journals, prints where the orders first differ from the recorded ones, and tells the worst that happened: a
+/// difference counts as a failure of the pipeline, a file that is no journal as a bad input. Goes on after either.
 pub fn diff(options: &ReplayOptions, policy: &Policy) -> Worst {
     let mut worst = Worst::default();
     for path in &options.paths {

@@ -32,7 +32,9 @@ impl Answerer for Built {
     fn open(&self, options: CallOptions) -> Result<(SessionSender, Heard), Refused> {
         let share = match &self.headroom {
             None => None,
-            Some(headroom) => Some(headroom.take(Instant::now()).ok_or_else(|| Refused::Busy(FULL.to_owned()))?),
+            Some(headroom) => {
+                Some(headroom.take(Instant::now()).ok_or_else(|| Refused::Busy(FULL.to_owned()))?)
+            }
         };
         let fault = |error: FormatError| Refused::Fault(error.to_string());
         let input = options.input.map(declared).transpose().map_err(fault)?;

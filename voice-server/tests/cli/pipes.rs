@@ -25,11 +25,19 @@ fn an_output_that_nobody_reads_ends_quietly() {
 #[test]
 fn errors_that_nobody_reads_leave_the_status() {
     let folder = Folder::new();
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    drop(reader);
-    let mut command = bare(&folder, &["replay", "nowhere.wav"]);
-    command.stderr(writer);
-    assert_eq!(run(command).status, Some(2));
+    let wav = fixture("human", "go_forward.wav");
+    // The last two tell that they fetch before they fail.
+    for (arguments, status) in [
+        (["replay", "nowhere.wav"], 2),
+        (["replay", wav.to_str().expect("text")], 1),
+        (["models", "pull"], 1),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = bare(&folder, &arguments);
+        command.stderr(writer);
+        assert_eq!(run(command).status, Some(status), "{arguments:?}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::program::{Ended, bare, fixture, models, run, voice};
-use crate::server::{Folder, has_weights};
+use crate::server::{Folder, has_weights, left_out};
 
 /// The stages as the contract lists them (DESIGN 2.1).
 const STAGES: [&str; 9] =
@@ -61,6 +62,26 @@ fn assert_turn(line: &str) -> String {
     turn["file"].as_str().expect("text").to_owned()
 }
 
+/// The printed waterfall of one turn: its stages stand in their order and add up to the total.
+fn assert_adds_up(printed: &str) {
+    let rows: Vec<(&str, f64)> = printed
+        .lines()
+        .filter_map(|line| {
+            let (row, unit) = line.trim().rsplit_once(' ')?;
+            let (name, ms) = (row.split_whitespace().next()?, row.split_whitespace().last()?);
+            (unit == "ms" && line.starts_with("    ")).then(|| Some((name, ms.parse().ok()?)))?
+        })
+        .collect();
+    let ((total, all), stages) = rows.split_last().expect("rows");
+    assert_eq!(*total, "total", "{printed}");
+    let places: Vec<_> = stages.iter().map(|(name, _)| STAGES.iter().position(|s| s == name)).collect();
+    assert!(!places.is_empty() && places.iter().all(Option::is_some) && places.is_sorted(), "{printed}");
+    // Each row is rounded to tenths, and a stage under a tenth is not shown.
+    let room = 0.1 * STAGES.len() as f64;
+    let sum: f64 = stages.iter().map(|(_, ms)| ms).sum();
+    assert!((sum - all).abs() <= room, "{sum} of {all}: {printed}");
+}
+
 #[test]
 fn people_are_understood_and_every_waterfall_adds_up() {
     if !has_weights() {
@@ -97,6 +118,40 @@ fn people_are_understood_and_every_waterfall_adds_up() {
 }
 
 #[test]
+fn wav_ogg_and_webm_in_one_folder_are_understood_each() {
+    if !has_weights() {
+        return;
+    }
+    let _models = models();
+    let folder = Folder::new();
+    let inputs = folder.path().join("in");
+    fs::create_dir(&inputs).expect("a folder");
+    let about = fs::read(fixture("browser", "chromium-webm-request.json")).expect("a fixture");
+    let about: Value = serde_json::from_slice(&about).expect("JSON");
+    let words = about["text"].as_str().expect("text");
+    fs::copy(fixture("browser", "chromium-webm-request.webm"), inputs.join("a.webm")).expect("copied");
+    fs::write(inputs.join("a.txt"), words).expect("written");
+    for (name, to) in [("q07.ogg", "b.ogg"), ("q07.txt", "b.txt")] {
+        fs::copy(fixture("questions", name), inputs.join(to)).expect("copied");
+    }
+    for name in ["go_forward.wav", "go_forward.txt"] {
+        fs::copy(fixture("human", name), inputs.join(name)).expect("copied");
+    }
+    let ended = replay(&folder, &["--json", "in"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let printed: Vec<&str> = ended.out.lines().collect();
+    let (summary, turns) = printed.split_last().expect("lines");
+    let mut files: Vec<String> = turns.iter().map(|line| assert_turn(line)).collect();
+    files.dedup();
+    assert_eq!(files, ["in/a.webm", "in/b.ogg", "in/go_forward.wav"], "another order");
+    let summary: Value = serde_json::from_str(summary).expect("JSON");
+    for file in &files {
+        let rate = summary["wer_by_file"][file].as_f64();
+        assert!(rate.is_some_and(|rate| rate < 0.10), "{file}: word error rate {rate:?}");
+    }
+}
+
+#[test]
 fn people_read_a_waterfall_and_the_answer_lies_in_out() {
     if !has_weights() {
         return;
@@ -110,6 +165,7 @@ fn people_read_a_waterfall_and_the_answer_lies_in_out() {
     {
         assert!(ended.out.contains(part), "{part} in {}", ended.out);
     }
+    assert_adds_up(&ended.out);
     let wav = hound::WavReader::open(folder.path().join("answer.wav")).expect("a WAV file");
     assert_eq!((wav.spec().sample_rate, wav.spec().channels), (24_000, 1));
     let samples: Vec<i16> = wav.into_samples().map(|sample| sample.expect("a sample")).collect();
@@ -181,6 +237,43 @@ fn a_file_far_larger_than_a_call_queues_is_replayed() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let turns = lines(&ended);
     assert!(turns[0]["transcript"].as_str().is_some_and(|said| said.contains("forward")), "{ended:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_how_far_it_is() {
+    if !has_weights() {
+        return;
+    }
+    let mut probe = Command::new("script");
+    if !probe.arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success()) {
+        left_out("the program `script`, which has a terminal to offer, is missing (Debian: bsdutils)");
+        return;
+    }
+    let _models = models();
+    let folder = Folder::new();
+    let recording = fixture("questions", "q07.ogg");
+    let plain = voice(&folder, &[]);
+    let called = format!(
+        "'{}' replay {} '{}'",
+        text(Path::new(plain.get_program())),
+        PATIENT.join(" "),
+        text(&recording)
+    );
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &called, "/dev/null"]).current_dir(folder.path()).env_clear();
+    // What the program gets without a terminal, and the kind of one.
+    terminal.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
+    for name in ["HOME", "PATH", "XDG_CACHE_HOME", "LD_LIBRARY_PATH"] {
+        terminal.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    terminal.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = run(terminal);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let size = indicatif::HumanBytes(fs::metadata(&recording).expect("a fixture").len()).to_string();
+    for part in [&*format!("/{size} "), " q07.ogg", "1 files, 1 turns"] {
+        assert!(ended.out.contains(part), "{part} in {ended:?}");
+    }
 }
 
 #[test]

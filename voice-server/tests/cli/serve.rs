@@ -26,7 +26,7 @@ fn served(bind: &str, settings: &[(&str, &str)]) -> Ended {
         text
     };
     let begun = Instant::now();
-    while !out().contains("conversations: ") && begun.elapsed() < START_LIMIT {
+    while !out().contains("  ready  ") && begun.elapsed() < START_LIMIT {
         std::thread::sleep(Duration::from_millis(50));
     }
     let ended = Command::new("/bin/kill").arg("-TERM").arg(running.id().to_string()).status();
@@ -39,9 +39,13 @@ fn served(bind: &str, settings: &[(&str, &str)]) -> Ended {
 fn the_start_says_where_who_and_what_is_missing_once() {
     let ended = served("127.0.0.1:0", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    for part in
-        ["is serving\n", "  open     http://127.0.0.1:", "  data     ./data\n", "  llm      concierge\n"]
-    {
+    for part in [
+        "is serving\n",
+        "  open     http://127.0.0.1:",
+        "  data     ./data\n",
+        "  llm      concierge\n",
+        "  ready    ",
+    ] {
         assert!(ended.out.contains(part), "{part:?} in {}", ended.out);
     }
     assert_eq!(ended.out.matches("  not working\n").count(), 2, "{}", ended.out);

@@ -136,6 +136,11 @@ impl Dialogue {
                     self.timers.set(Timer::Interrupt, meant.max(now));
                 }
             }
+            if answer.voice_lost {
+                // The last sound of a voice that is stopped already: only the text is waited for.
+                self.timers.stop(Timer::Interrupt);
+                return;
+            }
             self.timers.stop(Timer::Speech);
             self.timers.set(Timer::Playout, playout);
         }
@@ -156,7 +161,7 @@ impl Dialogue {
 
     pub(super) fn handle_speech_failed(&mut self, reply: ReplyId) {
         let Some(answer) = self.mouth.answering(reply) else { return };
-        if answer.speech_done {
+        if answer.speech_done || answer.voice_lost {
             return;
         }
         answer.speech_done = true;
