@@ -97,6 +97,13 @@ impl Memory {
                 self.focus = home.or(self.focus);
             }
             Question::Compare { .. } => self.facts.clear(),
+            // "It" is not the home spoken of before: the caller went on to another, which we do not have.
+            Question::Unlisted { .. } | Question::UnknownStreet { .. } => {
+                self.facts.clear();
+                self.viewing = None;
+                self.focus = None;
+                self.shown.clear();
+            }
             _ => {}
         }
         self.offer = None;
