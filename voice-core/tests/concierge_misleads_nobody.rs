@@ -160,6 +160,9 @@ fn times_of_a_viewing_are_read_and_i_am_is_none() {
 #[test]
 fn rent_is_not_sale() {
     table(&[
+        ("are there homes for sale or rent in round rock", &["two", "1502 Willow Trail", "$2,650 a month"]),
+        ("is 310 Oak Drive available for rent", &["It is for sale.", "not for rent", "!Yes"]),
+        ("how much is the deposit for 740 Sunset Ridge", &["does not say", "!$2,650"]),
         (
             "How much is the rent at 1208 Maple Street?",
             &["It is for sale.", "not for rent", "!$525,000 a month"],
@@ -258,6 +261,10 @@ fn a_house_that_is_not_listed_is_not_another_house() {
                 ("how much is 310 Oak Drive", &["$749,000"]),
                 ("and 12 Elm Street", &["12 Elm Street is not on our list"]),
                 ("does it have a pool", &["Which home do you mean?", "!310 Oak Drive"]),
+            ],
+            &[
+                ("what condos do you have", &["we have one", "45 Lake Avenue Unit 12"]),
+                ("does it have a pool", &["45 Lake Avenue Unit 12 shares a pool"]),
             ],
             &[
                 ("how much is 1210 Maple Street", &["Shall I tell you more?", "!It is $"]),

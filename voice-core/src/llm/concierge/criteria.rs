@@ -31,6 +31,8 @@ pub(super) struct Criteria {
     pub(super) pets: bool,
     pub(super) no_fee: bool,
     pub(super) lease: Option<bool>,
+    /// Both for sale and for rent were asked for.
+    pub(super) both: bool,
 }
 
 impl Criteria {
@@ -43,7 +45,13 @@ impl Criteria {
     ) -> Self {
         let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
         let mut lease = None;
-        if has(&["rent", "rental", "rentals", "renting", "lease", "leasing", "monthly", "tenant"])
+        let both = phrase(words, &["sale", "or", "rent"])
+            || phrase(words, &["sale", "or", "for", "rent"])
+            || phrase(words, &["rent", "or", "buy"])
+            || phrase(words, &["buy", "or", "rent"]);
+        if both {
+            // Neither is narrowed to.
+        } else if has(&["rent", "rental", "rentals", "renting", "lease", "leasing", "monthly", "tenant"])
             || phrase(words, &["a", "month"])
             || phrase(words, &["per", "month"])
         {
@@ -59,7 +67,7 @@ impl Criteria {
             lease = Some(true);
         }
         let mut criteria =
-            Self { price, beds, baths, sqft, lot, year, cars, stories, lease, ..Self::default() };
+            Self { price, beds, baths, sqft, lot, year, cars, stories, lease, both, ..Self::default() };
         criteria.kind = if has(&["condo", "condos", "condominium", "condominiums"]) {
             Some(HomeKind::Condo)
         } else if has(&["townhouse", "townhouses", "townhome", "townhomes"])
@@ -110,6 +118,7 @@ impl Criteria {
             || self.place.is_some()
             || self.elsewhere.is_some()
             || self.lease.is_some()
+            || self.both
     }
 
     /// These criteria on top of earlier ones: what is said now replaces its like, the rest stays.
@@ -138,7 +147,8 @@ impl Criteria {
             fireplace: self.fireplace.or(earlier.fireplace),
             pets: self.pets || earlier.pets,
             no_fee: self.no_fee || earlier.no_fee,
-            lease: self.lease.or(earlier.lease),
+            lease: if self.both { None } else { self.lease.or(earlier.lease) },
+            both: self.both || earlier.both && self.lease.is_none(),
         }
     }
 
@@ -158,6 +168,7 @@ impl Criteria {
         };
         match self.lease {
             Some(lease) => fitting(lease),
+            None if self.both => [fitting(false), fitting(true)].concat(),
             None => {
                 let sale = fitting(false);
                 if sale.is_empty() { fitting(true) } else { sale }

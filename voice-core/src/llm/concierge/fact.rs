@@ -56,6 +56,8 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
         || says(&["a", "big", "lot"])
         || yard;
     let terms = rent || sale;
+    // Amounts that are neither the price nor in the data.
+    let other_cost = has(&["deposit", "mortgage", "insurance", "utilities", "electricity", "loan"]);
     let mut facts = Vec::new();
     let mut add = |asked: bool, fact: Fact| {
         if asked {
@@ -77,7 +79,7 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
             && !fee
             && !taxes
             && !terms
-            || says(&["how", "much"]) && !fee && !taxes && !terms && !counted
+            || says(&["how", "much"]) && !fee && !taxes && !terms && !other_cost && !counted
             || says(&["go", "for"])
             || says(&["going", "for"]),
         Fact::Price,
@@ -106,7 +108,7 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
     add(has(&["fireplace", "fireplaces"]), Fact::Fireplace);
     add(has(&["pet", "pets", "dog", "dogs", "cat", "cats"]), Fact::Pets);
     add(schools, Fact::Schools);
-    add((has(&["available"]) || says(&["on", "the", "market"])) && !standing, Fact::Status);
+    add((has(&["available"]) || says(&["on", "the", "market"])) && !standing && !terms, Fact::Status);
     add(standing, Fact::Standing);
     add(
         has(&["agent", "realtor", "agent's", "broker"])

@@ -124,6 +124,15 @@ impl Memory {
                 self.shown = named;
             }
         }
+        // One was offered and the others named because they cannot be had: "it" is the one.
+        if self.shown.len() > 1 && text.trim_end().ends_with(ASK_MORE) {
+            let available =
+                |home: &&usize| facts.listings.at(**home).is_some_and(super::listing::Listing::is_available);
+            let mut offered = self.shown.iter().filter(available);
+            if let (Some(home), None) = (offered.next(), offered.next()) {
+                self.focus = Some(*home);
+            }
+        }
         self.offer = [
             (ASK_MORE, Offer::More),
             (ASK_SEE, Offer::See),

@@ -277,9 +277,10 @@ fn numbers_before(words: &[String], at: usize) -> Vec<HouseNumber> {
         }
         let before = start.checked_sub(1).map_or("", word);
         // "Saturday at ten, Maple Street" has an hour, "the one Maple Street" and "under 500" no house number.
-        let hour = before == "at" && start >= 2 && is_day(word(start - 2)) || is_day(before);
+        let hour = number.value <= 12.0
+            && (before == "at" && start >= 2 && is_day(word(start - 2)) || is_day(before));
         let price = matches!(before, "$" | "under" | "over" | "below" | "above");
-        let said = !hour && !price && word(start) != "one" || number.words > 1 && !hour && !price;
+        let said = (number.words > 1 || word(start) != "one") && !price && !hour;
         found.push(HouseNumber { digits: number.to_string(), start, said });
     }
     let mut digits = String::new();
@@ -381,11 +382,11 @@ pub(super) fn unknown_street(words: &[String], mentions: &[Mention]) -> Option<S
         let numbered = read_number(words, at.saturating_sub(1)).is_some();
         if !plain && !numbered && name.len() > 1 && name.chars().all(char::is_alphabetic) {
             // A name of two words ("West Lynn") is known as such by the number before it.
-            let numbers = [1, 2].into_iter().filter_map(|length| {
+            let mut numbers = [1, 2].into_iter().filter_map(|length| {
                 let first = at.checked_sub(length)?;
                 numbers_before(words, first).into_iter().find(|n| n.said).map(|n| (n, first))
             });
-            return Some(match numbers.last() {
+            return Some(match numbers.next_back() {
                 Some((number, first)) => {
                     let name: Vec<String> = words[first..=at].iter().map(|w| capitalised(w)).collect();
                     format!("{} {}", number.digits, name.join(" "))
@@ -550,6 +551,7 @@ mod tests {
             ("twelve ten maple street", Some("1210 Maple Street")),
             ("is 312 oke drive for sale", Some("312 Oak Drive")),
             ("45 oak avenue", Some("45 Oak Avenue")),
+            ("can I see it tomorrow 1212 Maple Street", Some("1212 Maple Street")),
             ("45 lake avenue unit fourteen", Some("45 Lake Avenue Unit 14")),
             ("1208 Maple Street", None),
             ("the one Maple Street", None),

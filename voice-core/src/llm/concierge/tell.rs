@@ -213,8 +213,8 @@ fn tell_fact(fact: &Fact, listing: &Listing, named: bool) -> String {
             baths_phrase(listing).map_or_else(unknown, |baths| of_which(format!("It has {baths}.")))
         }
         Fact::Size => listing.area_sqft.map_or_else(unknown, |area| {
-            let which = if named { format!(" of {address}") } else { String::new() };
-            format!("It has {} square feet. That is the living area{which}.", grouped(area))
+            let text = format!("It has {} square feet.", grouped(area));
+            if named { format!("{text} That is the living area of {address}.") } else { text }
         }),
         Fact::Lot => listing
             .lot_sqft

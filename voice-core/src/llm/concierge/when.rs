@@ -51,14 +51,29 @@ fn read_day(words: &[String], at: usize) -> Option<String> {
     let word = &words[at];
     let stem = word.strip_suffix("'s").unwrap_or(word);
     let before = at.checked_sub(1).map_or("", |i| words[i].as_str());
+    let after = words.get(at + 1).map_or("", String::as_str);
     Some(match stem {
         _ if is_weekday(stem) && before == "next" => format!("next {}", capitalised(stem)),
         _ if is_weekday(stem) => capitalised(stem),
         "today" | "tomorrow" | "tonight" => stem.to_owned(),
         "weekend" => "the weekend".to_owned(),
+        // "the 5th"; which month is for the team to ask.
+        _ if is_date(stem)
+            && matches!(before, "the" | "on")
+            && !matches!(after, "one" | "home" | "floor" | "house") =>
+        {
+            format!("the {stem}")
+        }
         "week" if before == "next" => "next week".to_owned(),
         _ => return None,
     })
+}
+
+/// A day of the month as recognisers write it: "5th".
+fn is_date(word: &str) -> bool {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let ending = &word[digits.len()..];
+    matches!(ending, "st" | "nd" | "rd" | "th") && digits.parse().is_ok_and(|day: u8| (1..=31).contains(&day))
 }
 
 fn is_weekday(word: &str) -> bool {
@@ -74,14 +89,14 @@ fn part_of_day(words: &[String]) -> Option<&'static str> {
     let greets = phrase(words, &["good", "morning"])
         || phrase(words, &["good", "afternoon"])
         || phrase(words, &["good", "evening"]);
-    let parts = words.iter().filter_map(|w| match w.as_str() {
+    let mut parts = words.iter().filter_map(|w| match w.as_str() {
         "morning" | "mornings" => Some("morning"),
         "afternoon" | "afternoons" => Some("afternoon"),
         "evening" | "evenings" => Some("evening"),
         _ => None,
     });
     // "Good morning, can I see it in the afternoon": the first one greets.
-    parts.skip(usize::from(greets)).next()
+    parts.nth(usize::from(greets))
 }
 
 /// A time of day as it was said.
@@ -307,6 +322,7 @@ mod tests {
             ("twelve noon tomorrow", Some("tomorrow at noon")),
             ("at the weekend", Some("the weekend")),
             ("around six on thursday", Some("Thursday around six")),
+            ("see it on the 5th at 2", Some("the 5th at two")),
             ("friday after five", Some("Friday after five")),
             ("good morning can I see it at 5 o'clock", Some("at five")),
             ("nine forty five am on sunday", Some("Sunday at nine forty-five in the morning")),
