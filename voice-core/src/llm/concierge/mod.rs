@@ -3,13 +3,15 @@
 //! No network, no model, no chance: the same conversation gives the same answer within a millisecond. It books
 //! nothing and promises nothing; wishes are said to go to the team because the conversation is kept for it. Invariant:
 //! every figure in an answer comes from a listing or from the caller. Path of a question: `memory` (what was spoken
-//! of) → `understand` and `talk` with `streets`, `criteria`, `numbers`, `refer`, `when`, `fact` → `answer` with `tell`.
+//! of) → `understand` and `talk` with `mishear`, `streets`, `criteria`, `numbers`, `refer`, `when`, `fact` → `answer`
+//! with `tell`.
 
 mod answer;
 mod criteria;
 mod fact;
 pub mod listing;
 mod memory;
+mod mishear;
 mod numbers;
 mod question;
 mod refer;
@@ -27,7 +29,9 @@ use futures::stream::{self, BoxStream, StreamExt};
 use crate::error::ProviderError;
 use crate::llm::{LanguageModel, LlmEvent, LlmRequest, Message, Role};
 
-pub use listing::{HomeKind, Listing, ListingError, Listings, Pool, sample_listings, sample_listings_json};
+pub use listing::{
+    HomeKind, Listing, ListingError, Listings, Pool, Status, sample_listings, sample_listings_json,
+};
 
 use memory::Memory;
 use streets::Streets;
