@@ -18,7 +18,7 @@ fn hold(conversations: &[&[Asked]]) -> usize {
         let mut messages: Vec<Message> = Vec::new();
         for (question, expected) in *conversation {
             asked += 1;
-            messages.push(Message { role: Role::User, text: (*question).into() });
+            messages.push(Message::new(Role::User, *question));
             let answer = concierge.answer(&messages);
             for part in *expected {
                 let fits = match part.strip_prefix('!') {
@@ -29,7 +29,7 @@ fn hold(conversations: &[&[Asked]]) -> usize {
                     writeln!(wrong, "{question:?} wants {part:?}\n    got {answer:?}").unwrap();
                 }
             }
-            messages.push(Message { role: Role::Assistant, text: answer });
+            messages.push(Message::new(Role::Assistant, answer));
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
@@ -352,7 +352,7 @@ fn conversations_with_follow_up_questions() {
 #[test]
 fn only_what_was_heard_is_remembered() {
     let concierge = Concierge::new(sample_listings().clone());
-    let message = |role, text: &str| Message { role, text: text.into() };
+    let message = |role, text: &str| Message::new(role, text);
     let ask = |heard: &str| {
         concierge.answer(&[
             message(Role::User, "what condos do you have"),
@@ -368,7 +368,7 @@ fn only_what_was_heard_is_remembered() {
 
 #[test]
 fn the_same_conversation_gets_the_same_answer() {
-    let messages = [Message { role: Role::User, text: "homes with a pool".into() }];
+    let messages = [Message::new(Role::User, "homes with a pool")];
     let first = Concierge::new(sample_listings().clone()).answer(&messages);
     assert_eq!(Concierge::new(sample_listings().clone()).answer(&messages), first);
 }

@@ -14,7 +14,7 @@ use crate::audio::{Resampler, SampleRate};
 use crate::context::{ContextQuery, ContextSource};
 use crate::error::ProviderError;
 use crate::ids::{ReplyId, SessionId};
-use crate::llm::LlmEvent;
+use crate::llm::{CommitBarrier, LanguageModel, LlmEvent, LlmRequest};
 use crate::tts::{SpeechEvent, Voice};
 
 pub(super) type TextStream = BoxStream<'static, Result<LlmEvent, ProviderError>>;
@@ -25,6 +25,8 @@ pub(super) struct Answer {
     pub(super) reply: ReplyId,
     context: Option<BoxFuture<'static, Vec<String>>>,
     pub(super) text: Option<TextStream>,
+    /// Closed until the answer can be heard.
+    barrier: Option<CommitBarrier>,
     clauses: Option<mpsc::Sender<String>>,
     pub(super) speech: Option<SpeechStream>,
     resampler: Option<(SampleRate, Resampler)>,
@@ -48,6 +50,7 @@ impl Answer {
             reply,
             context: None,
             text: None,
+            barrier: None,
             clauses: None,
             speech: None,
             resampler: None,
@@ -82,6 +85,22 @@ impl Answer {
                 bounded.boxed()
             }
         });
+    }
+
+    /// Asks the model. What it wants done that has an effect waits for [`handle_left`](Self::handle_left).
+    pub(super) fn ask(&mut self, model: &dyn LanguageModel, mut request: LlmRequest) {
+        request.commit = self.barrier.insert(CommitBarrier::new()).commit();
+        self.text = Some(model.reply(request));
+    }
+
+    /// Audio of a reply has left. From then on a turn is not taken back any more, so what it asked for may be done. An
+    /// answer that waits for a tool with effects gets there by its filler.
+    pub(super) fn handle_left(&mut self, reply: ReplyId) {
+        if self.reply == reply
+            && let Some(barrier) = self.barrier.take()
+        {
+            barrier.open();
+        }
     }
 
     /// Gives a clause to the voice; the first one opens its stream.

@@ -619,11 +619,14 @@ impl Driver {
             Progress::Context(facts) => {
                 answer.end_look_up();
                 let request = self.conversation.request(self.options.id, &self.parts.language, &facts);
-                answer.text = Some(self.parts.llm.reply(request));
+                answer.ask(&*self.parts.llm, request);
                 self.tell(Input::ContextReady { reply });
             }
-            Progress::Text(Some(Ok(LlmEvent::Delta(delta)))) => self.tell(Input::ReplyText { reply, delta }),
-            Progress::Text(Some(Ok(LlmEvent::Done)) | None) => {
+            Progress::Text(Some(Ok(LlmEvent::Delta(delta) | LlmEvent::Filler(delta)))) => {
+                self.tell(Input::ReplyText { reply, delta })
+            }
+            Progress::Text(Some(Ok(LlmEvent::ToolCall(_) | LlmEvent::Usage(_)))) => {}
+            Progress::Text(Some(Ok(LlmEvent::Done(_))) | None) => {
                 answer.text = None;
                 self.tell(Input::ReplyDone { reply });
             }
@@ -684,6 +687,7 @@ impl Driver {
                 self.exits.underruns += 1;
             }
             self.tell(Input::AudioLeft { reply: sent.reply });
+            self.answer.iter_mut().for_each(|answer| answer.handle_left(sent.reply));
             moved = true;
         }
         if let Some((reply, at)) = self.playout.played_at()
