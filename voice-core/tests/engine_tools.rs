@@ -1,4 +1,4 @@
-//! A tool with an effect behind the engine: held until the answer can be heard, done once, and answered.
+//! A tool with an effect behind the engine: held until its turn is certain, done once, answered, and given up in time.
 #![cfg(feature = "runtime")]
 #![allow(clippy::unwrap_used)]
 
@@ -16,8 +16,8 @@ use voice_core::ids::SessionId;
 use voice_core::llm::tools::{Effect, Invocation, Tool, ToolError, ToolLimits, ToolUser, Toolbox};
 use voice_core::llm::{FinishReason, LanguageModel, LlmEvent, LlmRequest, Role, ToolCall};
 use voice_core::session::{Engine, Output, PlayoutClock, SessionOptions};
-use voice_core::sim::{ScriptedStt, ScriptedTts};
-use voice_core::turn::Event;
+use voice_core::sim::{ScriptedStt, ScriptedTts, TtsFault};
+use voice_core::turn::{Event, Failure, Policy, TurnRecord};
 
 /// Books what it is asked about, then says so.
 struct Agent;
@@ -39,7 +39,27 @@ impl LanguageModel for Agent {
     }
 }
 
-struct Book(Arc<AtomicU32>);
+/// What has become of the bookings.
+#[derive(Default)]
+struct Bookings {
+    begun: AtomicU32,
+    /// Finished or dropped.
+    over: AtomicU32,
+}
+
+/// Counts a booking as over when it is dropped, finished or not.
+struct Booking(Arc<Bookings>);
+
+impl Drop for Booking {
+    fn drop(&mut self) {
+        self.0.over.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Book {
+    bookings: Arc<Bookings>,
+    hangs: bool,
+}
 
 impl Tool for Book {
     fn name(&self) -> &str {
@@ -54,25 +74,41 @@ impl Tool for Book {
     fn effect(&self) -> Effect {
         Effect::Changes
     }
+    fn time_limit(&self) -> Option<Duration> {
+        Some(Duration::from_secs(30))
+    }
     fn call(&self, _call: Invocation) -> BoxFuture<'static, Result<Value, ToolError>> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        std::future::ready(Ok(json!("booked"))).boxed()
+        self.bookings.begun.fetch_add(1, Ordering::SeqCst);
+        let (booking, hangs) = (Booking(self.bookings.clone()), self.hangs);
+        async move {
+            let _booking = booking;
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(json!("booked"))
+        }
+        .boxed()
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn an_effect_is_done_once_a_turn_after_the_filler_is_heard() {
-    let booked = Arc::new(AtomicU32::new(0));
-    let toolbox = Toolbox::new([Arc::new(Book(booked.clone())) as Arc<dyn Tool>]).unwrap();
-    let limits = ToolLimits { filler_after: Duration::from_millis(20), ..ToolLimits::default() };
+/// Asks for two bookings in a recording; gives each turn to `check` as it ends.
+async fn call(book: Book, tts: ScriptedTts, policy: Policy, mut check: impl FnMut(TurnRecord)) {
+    let toolbox = Toolbox::new([Arc::new(book) as Arc<dyn Tool>]).unwrap();
+    let limits = ToolLimits {
+        filler_after: Duration::from_millis(20),
+        filler_again: String::new(),
+        ..ToolLimits::default()
+    };
     let engine = Engine::builder()
         .stt(Arc::new(ScriptedStt::hearing(["Book it.", "And the other one."])))
         .llm(Arc::new(ToolUser::new(Arc::new(Agent), toolbox, limits)))
-        .tts(Arc::new(ScriptedTts::default()))
+        .tts(Arc::new(tts))
+        .policy(policy)
         .build()
         .unwrap();
     let mut options = SessionOptions::new(SessionId::random());
     options.playout = PlayoutClock::Skip;
+    options.clears = true;
     let mut call = engine.open(options).unwrap();
     let audio = voice_fixtures::read("questions", "two_questions.wav").unwrap();
     call.sender().push(Bytes::from(audio)).await.unwrap();
@@ -82,14 +118,62 @@ async fn an_effect_is_done_once_a_turn_after_the_filler_is_heard() {
         match output {
             Output::Event(Event::TurnEnded(turn)) => {
                 turns += 1;
-                assert_eq!(turn.failure, None);
-                assert_eq!(turn.reply, "One moment, let me check. It is booked.");
-                assert_eq!(turn.heard, turn.reply);
-                assert_eq!(booked.load(Ordering::SeqCst), turns);
+                check(*turn);
             }
             Output::Ended(_) => break,
             _ => {}
         }
     }
     assert_eq!(turns, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_effect_is_done_once_a_turn_after_the_filler_is_heard() {
+    let bookings = Arc::new(Bookings::default());
+    let book = Book { bookings: bookings.clone(), hangs: false };
+    let mut turns = 0;
+    call(book, ScriptedTts::default(), Policy::default(), |turn| {
+        turns += 1;
+        assert_eq!(turn.failure, None);
+        assert_eq!(turn.reply, "One moment, let me check. It is booked.");
+        assert_eq!(turn.heard, turn.reply);
+        assert!(turn.bridged);
+        assert_eq!(bookings.over.load(Ordering::SeqCst), turns);
+    })
+    .await;
+    assert_eq!(bookings.begun.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_effect_is_done_also_where_the_voice_is_lost_and_the_text_goes_on() {
+    let bookings = Arc::new(Bookings::default());
+    let book = Book { bookings: bookings.clone(), hangs: false };
+    let mut tts = ScriptedTts::default();
+    let lost = TtsFault::Fail { after: Duration::ZERO };
+    tts.script.faults.extend([lost, lost]);
+    call(book, tts, Policy::default(), |turn| {
+        assert_eq!(turn.failure, Some(Failure::Tts));
+        assert_eq!(
+            (turn.reply.as_str(), turn.heard.as_str()),
+            ("One moment, let me check. It is booked.", "")
+        );
+    })
+    .await;
+    assert_eq!(bookings.over.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_tool_that_outlasts_the_turn_is_dropped_with_it_and_excused() {
+    let bookings = Arc::new(Bookings::default());
+    let book = Book { bookings: bookings.clone(), hangs: true };
+    let policy = Policy { reply_text: Duration::from_millis(300), ..Policy::default() };
+    let mut turns = 0;
+    call(book, ScriptedTts::default(), policy, |turn| {
+        turns += 1;
+        assert_eq!(turn.failure, Some(Failure::Llm));
+        assert!(turn.reply.starts_with("One moment, let me check. I'm sorry"), "{}", turn.reply);
+        assert_eq!(bookings.over.load(Ordering::SeqCst), turns);
+    })
+    .await;
+    assert_eq!(bookings.begun.load(Ordering::SeqCst), 2);
 }

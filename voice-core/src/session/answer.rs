@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(super) reply: ReplyId,
     context: Option<BoxFuture<'static, Vec<String>>>,
     pub(super) text: Option<TextStream>,
-    /// Closed until the answer can be heard.
+    /// Closed until the machine commits the answer.
     barrier: Option<CommitBarrier>,
     clauses: Option<mpsc::Sender<String>>,
     pub(super) speech: Option<SpeechStream>,
@@ -87,18 +87,15 @@ impl Answer {
         });
     }
 
-    /// Asks the model. What it wants done that has an effect waits for [`handle_left`](Self::handle_left).
+    /// Asks the model. What it wants done that has an effect waits for [`commit`](Self::commit).
     pub(super) fn ask(&mut self, model: &dyn LanguageModel, mut request: LlmRequest) {
         request.commit = self.barrier.insert(CommitBarrier::new()).commit();
         self.text = Some(model.reply(request));
     }
 
-    /// Audio of a reply has left. From then on a turn is not taken back any more, so what it asked for may be done. An
-    /// answer that waits for a tool with effects gets there by its filler.
-    pub(super) fn handle_left(&mut self, reply: ReplyId) {
-        if self.reply == reply
-            && let Some(barrier) = self.barrier.take()
-        {
+    /// The turn is not taken back any more, so what its answer asks for may be done.
+    pub(super) fn commit(&mut self) {
+        if let Some(barrier) = self.barrier.take() {
             barrier.open();
         }
     }
@@ -116,8 +113,10 @@ impl Answer {
         }
     }
 
-    /// No more clauses will come.
+    /// No more clauses will come. A model that still works on it has been given up, and so has what it wants done.
     pub(super) fn finish_speech(&mut self) {
+        self.text = None;
+        self.barrier = None;
         if let Some(mut clauses) = self.clauses.take() {
             clauses.close_channel();
         }
