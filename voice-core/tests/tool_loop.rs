@@ -96,7 +96,7 @@ fn behind_a_barrier_that_never_opens_nothing_is_done() {
 #[test]
 fn the_wait_for_the_barrier_ends() {
     let mut desk = desk();
-    desk.calls([call("a", "book", "{}")]).wait(9_999);
+    desk.calls([call("a", "book", "{}")]).wait(5_999);
     assert_eq!(desk.asks.len(), 1);
     desk.wait(1);
     assert_eq!(desk.asks.len(), 2);
@@ -261,15 +261,43 @@ fn with_no_rounds_the_model_sees_tools_but_may_not_ask() {
 }
 
 #[test]
-fn a_filler_bridges_a_slow_round_and_comes_once() {
+fn a_filler_bridges_a_slow_round_and_does_not_come_in_each() {
     let mut desk = desk();
     desk.calls([call("a", "search", "{}")]).wait(699);
     assert_eq!(desk.words(), "");
     desk.wait(1);
     assert_eq!(desk.words(), FILLER);
-    desk.wait(2_000).ready(SEARCH, json!(1)).calls([call("b", "search", "{}")]).wait(4_000);
+    desk.wait(2_000).ready(SEARCH, json!(1)).calls([call("b", "search", "{}")]).wait(2_999);
     desk.ready(SEARCH, json!(1)).says("Two.").done(FinishReason::Stop);
     assert_eq!(desk.words(), format!("{FILLER}Two."));
+}
+
+#[test]
+fn a_caller_who_waits_long_is_told_again_and_again() {
+    const AGAIN: &str = "[Still checking, one more moment. ]";
+    let limits = ToolLimits { time: Duration::from_secs(60), ..ToolLimits::default() };
+    let mut desk = Desk::new(limits);
+    desk.calls([call("a", "search", "{}")]).wait(700).wait(4_999);
+    assert_eq!(desk.words(), FILLER);
+    desk.wait(1).wait(5_000);
+    assert_eq!(desk.words(), [FILLER, AGAIN, AGAIN].concat());
+    // The next round goes on counting where this one ended.
+    desk.wait(2_000).ready(SEARCH, json!(1)).calls([call("b", "search", "{}")]).wait(2_999);
+    assert_eq!(desk.words(), [FILLER, AGAIN, AGAIN].concat());
+    desk.wait(1).ready(SEARCH, json!(1)).says("Two.").done(FinishReason::Stop);
+    assert_eq!(desk.words(), [FILLER, AGAIN, AGAIN, AGAIN, "Two."].concat());
+}
+
+#[test]
+fn fillers_never_crowd_and_may_be_switched_off_one_by_one() {
+    let limits = ToolLimits { filler_every: Duration::ZERO, ..ToolLimits::default() };
+    let mut desk = Desk::new(limits);
+    desk.calls([call("a", "slow", "{}")]).wait(0).wait(1_999);
+    assert_eq!(desk.words(), FILLER);
+    let limits = ToolLimits { filler_again: " ".to_owned(), ..ToolLimits::default() };
+    let mut desk = Desk::new(limits);
+    desk.calls([call("a", "slow", "{}")]).wait(0).wait(7_999);
+    assert_eq!(desk.words(), FILLER);
 }
 
 #[test]
@@ -348,6 +376,14 @@ fn a_call_that_was_cut_off_is_not_done() {
     desk.commit(true).event(LlmEvent::ToolCall(call("a", "book", r#"{"n""#))).done(FinishReason::Length);
     assert_eq!(desk.told_of("a"), error("the arguments are not a JSON object"));
     assert!(desk.started.is_empty());
+    // Neither is the last one where not even its arguments were begun; those before it are whole.
+    let mut desk = self::desk();
+    desk.commit(true).event(LlmEvent::ToolCall(call("a", "search", "")));
+    desk.event(LlmEvent::ToolCall(call("b", "book", ""))).done(FinishReason::Length);
+    assert_eq!(desk.places(), [SEARCH]);
+    desk.ready(SEARCH, json!(1));
+    assert_eq!(desk.told_of("b"), error("the arguments are not a JSON object"));
+    assert_eq!(desk.started, [(SEARCH, json!({}))]);
 }
 
 #[test]
@@ -365,9 +401,9 @@ fn a_broken_model_ends_the_answer_with_its_error() {
 #[test]
 fn a_silent_model_is_not_waited_for_without_end() {
     let mut desk = desk();
-    desk.wait(9_000).says("It ").wait(9_999);
+    desk.wait(5_000).says("It ").wait(5_999);
     assert!(desk.failure.is_none());
     desk.wait(1);
-    let after = Duration::from_secs(10);
+    let after = Duration::from_secs(6);
     assert!(matches!(desk.failure, Some(ProviderError::TimedOut { after: a, .. }) if a == after));
 }

@@ -13,6 +13,9 @@ use voice_core::llm::{FinishReason, LlmEvent, Message, Role, ToolCall, ToolUse, 
 use voice_core::sim::Random;
 use voice_core::time::SessionTime;
 
+/// From one filler to the next.
+const EVERY: Duration = Duration::from_millis(2_500);
+
 /// Everything that must stay true, checked with each order.
 struct Rules {
     limits: ToolLimits,
@@ -24,6 +27,7 @@ struct Rules {
     asks: u32,
     ends: u32,
     fillers: u32,
+    filler_at: Option<SessionTime>,
 }
 
 impl Rules {
@@ -38,10 +42,11 @@ impl Rules {
             asks: 0,
             ends: 0,
             fillers: 0,
+            filler_at: None,
         }
     }
 
-    fn check(&mut self, order: &ToolOrder) {
+    fn check(&mut self, order: &ToolOrder, now: SessionTime) {
         assert_eq!(self.ends, 0, "something comes after the end: {order:?}");
         match order {
             ToolOrder::Ask { exchange, tool_use } => {
@@ -71,7 +76,8 @@ impl Rules {
             ToolOrder::Emit(LlmEvent::Done(_)) | ToolOrder::Fail(_) => self.ends += 1,
             ToolOrder::Emit(LlmEvent::Filler(_)) => {
                 self.fillers += 1;
-                assert_eq!(self.fillers, 1, "two fillers");
+                let before = self.filler_at.replace(now);
+                assert!(before.is_none_or(|before| now.since(before) >= EVERY), "fillers crowd");
             }
             ToolOrder::Emit(LlmEvent::ToolCall(_)) => panic!("a call came out"),
             ToolOrder::Emit(_) => {}
@@ -113,6 +119,7 @@ impl Play {
             silence: Duration::from_millis(1 + random.below(4_000)),
             result_bytes: 100,
             filler_after: random.up_to(Duration::from_secs(1)),
+            filler_every: EVERY,
             ..ToolLimits::default()
         };
         let rounds = ToolLoop::new(toolbox(), limits.clone(), "scripted", SessionTime::ZERO);
@@ -123,7 +130,7 @@ impl Play {
 
     fn drain(&mut self) {
         while let Some(order) = self.rounds.poll_order() {
-            self.rules.check(&order);
+            self.rules.check(&order, self.now);
         }
         assert_eq!(self.rounds.is_over(), self.rules.ends == 1);
         assert_eq!(self.rounds.poll_timeout().is_none(), self.rounds.is_over(), "a wait without an end");

@@ -241,5 +241,5 @@ impl LanguageModel for Mute {
 async fn a_model_that_falls_silent_is_given_up() {
     let (tool, _) = worker(Effect::ReadOnly, None);
     let heard = hear(user(Arc::new(Mute), tool).reply(question())).await;
-    assert_eq!(heard, ["0 Well", "10000 mute gave no answer within 10s"]);
+    assert_eq!(heard, ["0 Well", "6000 mute gave no answer within 6s"]);
 }

@@ -278,8 +278,10 @@ impl Answer {
             FinishReason::Stop if self.refused => FinishReason::Refused,
             other => other,
         });
+        let cut = self.finish == Some(FinishReason::Length);
+        let last = calls.len().saturating_sub(1);
         for (at, call) in calls.into_iter().enumerate() {
-            self.events.push_back(Ok(LlmEvent::ToolCall(call.complete(at))));
+            self.events.push_back(Ok(LlmEvent::ToolCall(call.complete(at, cut && at == last))));
         }
     }
 
@@ -335,10 +337,12 @@ impl Call {
             && serde_json::from_str::<serde::de::IgnoredAny>(&self.arguments).is_ok()
     }
 
-    fn complete(self, at: usize) -> ToolCall {
+    /// The call as it is passed on. `cut`: the answer ended in it, so that nothing may be made up for its arguments.
+    fn complete(self, at: usize, cut: bool) -> ToolCall {
         // Nine letters and digits: the form that the strictest template (Mistral's) asks for.
         let id = if self.id.is_empty() { format!("call{at:05}") } else { self.id };
-        let arguments = if self.arguments.trim().is_empty() { "{}".to_owned() } else { self.arguments };
+        let whole = !cut && self.arguments.trim().is_empty();
+        let arguments = if whole { "{}".to_owned() } else { self.arguments };
         ToolCall { id, name: self.name, arguments }
     }
 }

@@ -7,6 +7,7 @@
 
 mod rounds;
 mod schema;
+mod told;
 #[cfg(feature = "runtime")]
 mod user;
 
@@ -201,9 +202,10 @@ pub struct ToolLimits {
     /// Time for one tool that has no limit of its own, default 5 s. A tool that takes longer is cancelled, and the
     /// model is told.
     pub time: Duration,
-    /// Longest wait for the commit barrier, default 10 s. Then the tools with effects are answered with an error.
+    /// Longest wait for the commit barrier, default 6 s. Then the tools with effects are answered with an error.
+    /// Like `silence` under the 8 s after which the turn machine gives an answer up, so that the model can say why.
     pub commit: Duration,
-    /// Longest silence of the model, default 10 s: no event at all. Then the answer fails.
+    /// Longest silence of the model, default 6 s: no event at all. Then the answer fails.
     pub silence: Duration,
     /// Bytes of one result as JSON, default 8,192, some 2,000 tokens to read before the answer. A longer result is not
     /// cut, since half a figure is a wrong figure, but answered with an error that asks for less.
@@ -211,9 +213,15 @@ pub struct ToolLimits {
     /// How long a round of tools may take before the filler comes, default 700 ms: about the pause after which a caller
     /// asks whether anybody is there. Where the model has just said something, 2 s more.
     pub filler_after: Duration,
-    /// What is said then, once an answer: whole sentences. Empty: nothing. Without it a tool with effects runs only
-    /// where the model says something before it, or the session opens the barrier on other grounds.
+    /// What is said then, once an answer: whole sentences. Empty: nothing, and no later filler either. Without it a tool
+    /// with effects runs only where the model says something before it, or the session opens the barrier on other
+    /// grounds.
     pub filler: String,
+    /// How long after a filler the next one comes while tools still run, default 5 s: before the caller hangs up, and
+    /// before the turn machine gives the answer up for want of words.
+    pub filler_every: Duration,
+    /// What is said then, as often as it takes. Empty: nothing.
+    pub filler_again: String,
 }
 
 impl Default for ToolLimits {
@@ -222,11 +230,13 @@ impl Default for ToolLimits {
             rounds: 4,
             calls: 8,
             time: Duration::from_secs(5),
-            commit: Duration::from_secs(10),
-            silence: Duration::from_secs(10),
+            commit: Duration::from_secs(6),
+            silence: Duration::from_secs(6),
             result_bytes: 8_192,
             filler_after: Duration::from_millis(700),
             filler: "One moment, let me check.".to_owned(),
+            filler_every: Duration::from_secs(5),
+            filler_again: "Still checking, one more moment.".to_owned(),
         }
     }
 }

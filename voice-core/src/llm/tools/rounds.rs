@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::ProviderError;
 use crate::llm::{FinishReason, LlmEvent, Message, ToolCall, ToolUse, Usage};
 use crate::time::SessionTime;
 
-use super::{MAX_TIME, ToolError, ToolLimits, Toolbox, is_tool_name};
+use super::told::{cut, refusal, tidy};
+use super::{MAX_TIME, ToolError, ToolLimits, Toolbox};
 
 /// Names one run of a tool, so that a late result is known. Never used twice in one loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,19 +128,22 @@ struct Deed {
 struct SoFar {
     anything: bool,
     ends_in_space: bool,
-    filler: bool,
+    /// When the last filler was said.
+    filler: Option<SessionTime>,
 }
 
 /// Words of one round that are kept for the next one. More is said but not repeated to the model.
 const MAX_SAID: usize = 16 << 10;
 /// Calls of one round that are answered at all, be it with an error. A model that asks for more has lost its way.
 const MAX_ANSWERED: usize = 64;
-/// Bytes of one call's arguments. A viewing or a search needs some hundred.
-const MAX_ARGUMENTS: usize = 64 << 10;
+/// What stands for arguments that were not written any more: no JSON, so that the call is not run.
+const CUT_ARGUMENTS: &str = "{";
 /// Bytes of a call's id; longer ones are replaced.
 const MAX_ID: usize = 128;
 /// How much later the filler comes where the model has just said something: about the time to say it.
 const AFTER_WORDS: Duration = Duration::from_secs(2);
+/// Fillers follow each other no faster, whatever is configured: about the time to say one.
+const SHORTEST_EVERY: Duration = Duration::from_secs(2);
 
 impl ToolLoop {
     /// A loop that starts at `now`; its first order is to ask. `provider` is the model's name.
@@ -287,8 +291,26 @@ impl ToolLoop {
         }
         // Not where the last result has just come: the answer is on its way.
         if fills && matches!(self.state, State::Working(_)) {
-            let words = std::mem::take(&mut self.limits.filler);
-            self.say_filler(&words);
+            let first = self.voice.filler.is_none();
+            let words = if first { &self.limits.filler } else { &self.limits.filler_again };
+            self.say_filler(&words.clone());
+            let again = self.filler_at(Duration::ZERO);
+            if let State::Working(working) = &mut self.state {
+                working.filler_at = again;
+            }
+        }
+    }
+
+    /// When the next filler of a round is due: the first `wait` from now, a later one well after the one before.
+    fn filler_at(&self, wait: Duration) -> Option<SessionTime> {
+        let at = self.now + wait;
+        let is_said = |words: &str| !words.trim().is_empty();
+        match self.voice.filler {
+            None => is_said(&self.limits.filler).then_some(at),
+            Some(last) => {
+                let every = self.limits.filler_every.max(SHORTEST_EVERY);
+                is_said(&self.limits.filler_again).then_some(at.max(last + every))
+            }
         }
     }
 
@@ -325,9 +347,10 @@ impl ToolLoop {
 
     fn say_filler(&mut self, words: &str) {
         let words = words.trim();
-        if words.is_empty() || std::mem::replace(&mut self.voice.filler, true) {
+        if words.is_empty() {
             return;
         }
+        self.voice.filler = Some(self.now);
         let lead = if self.voice.anything && !self.voice.ends_in_space { " " } else { "" };
         self.voice.ends_in_space = true;
         self.orders.push_back(ToolOrder::Emit(LlmEvent::Filler(format!("{lead}{words} "))));
@@ -335,8 +358,14 @@ impl ToolLoop {
 
     fn handle_done(&mut self, reason: FinishReason) {
         let State::Asking(asking) = &mut self.state else { return };
-        let calls = std::mem::take(&mut asking.calls);
+        let mut calls = std::mem::take(&mut asking.calls);
         let said = std::mem::take(&mut asking.said);
+        // A call that was cut before its arguments is not one without arguments.
+        if let (FinishReason::Length, Some(last)) = (reason, calls.last_mut())
+            && last.arguments.trim().is_empty()
+        {
+            last.arguments = CUT_ARGUMENTS.to_owned();
+        }
         // What a refused or withheld answer asked for is not done.
         if calls.is_empty() || matches!(reason, FinishReason::Refused | FinishReason::Filtered) {
             let reason = if reason == FinishReason::ToolCalls { FinishReason::Stop } else { reason };
@@ -393,8 +422,7 @@ impl ToolLoop {
             (false, true) => self.limits.filler_after,
             (_, false) => self.limits.filler_after + AFTER_WORDS,
         };
-        let fills = !self.voice.filler && !self.limits.filler.trim().is_empty();
-        let filler_at = fills.then(|| self.now + wait);
+        let filler_at = self.filler_at(wait);
         let commit_by = self.now + self.limits.commit;
         self.state = State::Working(Working { said, jobs, filler_at, commit_by });
         self.start_reading();
@@ -552,32 +580,4 @@ fn start(
     if let Stage::Held(arguments) = std::mem::replace(&mut job.stage, running) {
         orders.push_back(ToolOrder::Run { key, place: job.place, arguments });
     }
-}
-
-/// Reads a call's arguments, and brings the call into a form that every server takes back: some parse the arguments
-/// again, some check the name.
-fn tidy(call: &mut ToolCall) -> Option<Value> {
-    if !is_tool_name(&call.name) {
-        call.name = "unknown_tool".to_owned();
-    }
-    // No arguments at all is what some models write for an empty object.
-    if matches!(call.arguments.trim(), "" | "null") {
-        call.arguments = "{}".to_owned();
-    }
-    let small = call.arguments.len() <= MAX_ARGUMENTS;
-    let parsed = if small { serde_json::from_str(&call.arguments).ok() } else { None };
-    let arguments = parsed.filter(Value::is_object);
-    if arguments.is_none() {
-        call.arguments = "{}".to_owned();
-    }
-    arguments
-}
-
-/// A result that tells the model why there is none.
-fn refusal(why: &str) -> String {
-    json!({ "error": why }).to_string()
-}
-
-fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
 }
