@@ -1,10 +1,12 @@
 //! OpenAI-compatible chat completions: the settings, and what is known of the servers that speak it.
 //!
-//! [`request`] writes the body, [`wire`] reads the streamed answer, [`failure`] sorts what is no answer. All of it is
-//! pure; who opens the connection asks [`OpenAiConfig`] for addresses and headers. One format, several servers:
-//! [`Dialect`] says which differences are ours to bridge, the rest the reader tolerates from everybody.
+//! [`request`] writes the body, [`wire`] reads the streamed answer, [`failure`] sorts what is no answer, [`models`] reads
+//! what a server offers. All of it is pure; who opens the connection asks [`OpenAiConfig`] for addresses and headers.
+//! One format, several servers: [`Dialect`] says which differences are ours to bridge, the rest the reader tolerates
+//! from everybody.
 
 pub mod failure;
+pub mod models;
 pub mod request;
 pub mod wire;
 
