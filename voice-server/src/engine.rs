@@ -17,6 +17,7 @@ use voice_core::turn::Policy;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::voice::headroom::Headroom;
+use crate::voice::loading::Arrival;
 
 /// An engine and what is to be said about it.
 pub struct Built {
@@ -58,21 +59,29 @@ impl Built {
     }
 }
 
-/// Fetches what is missing, with progress on the terminal, and puts the engine together.
+/// Fetches what is missing, with progress on the terminal, and puts the engine together, and tells `arrival` how far it is.
 ///
 /// # Errors
 /// The operating system refuses the inference threads.
-pub async fn start(config: &Config) -> Result<Built, Failure> {
-    Ok(ready(config, Policy::default()).await?)
+pub(crate) async fn start(config: &Config, arrival: &Arrival) -> Result<Arc<Built>, Failure> {
+    if is_incomplete() {
+        arrival.fetching();
+        fetch_missing(config).await;
+        arrival.loading();
+    }
+    let built = Arc::new(build(config, Policy::default()).await?);
+    arrival.ready(built.clone());
+    Ok(built)
 }
 
-/// The same with turn-taking of one's own.
+/// The same for one who waits for it, with turn-taking of one's own.
 ///
 /// # Errors
 /// The operating system refuses the inference threads.
 pub async fn ready(config: &Config, policy: Policy) -> Result<Built, EngineError> {
-    #[cfg(feature = "local")]
-    fetch_missing(config).await;
+    if is_incomplete() {
+        fetch_missing(config).await;
+    }
     build(config, policy).await
 }
 
@@ -127,6 +136,20 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
     Ok(Built { engine, notes, hears, speaks, warming, headroom })
 }
 
+/// Whether weights are missing that could be fetched.
+#[cfg(feature = "local")]
+fn is_incomplete() -> bool {
+    voice_core::local::weights::Cache::of_user().is_some_and(|cache| !cache.is_complete())
+}
+
+#[cfg(not(feature = "local"))]
+fn is_incomplete() -> bool {
+    false
+}
+
+#[cfg(not(feature = "local"))]
+async fn fetch_missing(_config: &Config) {}
+
 /// Brings missing weights. A failure is told and no obstacle: the engine then says what works without them.
 #[cfg(feature = "local")]
 async fn fetch_missing(config: &Config) {
@@ -134,7 +157,7 @@ async fn fetch_missing(config: &Config) {
 
     use crate::models::{Mirror, PullOptions, pull};
 
-    let Some(cache) = Cache::of_user().filter(|cache| !cache.is_complete()) else { return };
+    let Some(cache) = Cache::of_user() else { return };
     eprintln!("fetching the speech models (about 160 MB, once)");
     let mut options = PullOptions::new(cache);
     match config.models_url.as_ref().map(|url| url.parse::<Mirror>()).transpose() {

@@ -250,7 +250,9 @@ impl Driver {
 
     /// Where nobody listens and nothing is under way, time goes straight to the next deadline.
     fn jump(&mut self) -> bool {
-        let nobody_listens = self.options.playout == PlayoutClock::Skip && self.input_over.is_some();
+        // Audio that waits to be taken is a recording, and what comes behind it cannot matter yet.
+        let nothing_comes = self.input_over.is_some() || !self.intake.has_room();
+        let nobody_listens = self.options.playout == PlayoutClock::Skip && nothing_comes;
         let speech_wanted = self.speech_wanted();
         let working = self.finals > 0
             || self.scoring.is_some()
