@@ -130,11 +130,11 @@ fn a_voice_lost_while_the_text_still_comes_leaves_all_of_the_text() {
     assert!(turn.voice_lost && !turn.interrupted);
     assert!(turn.heard.len() < turn.reply.len() / 2, "{:?}", turn.heard);
     assert_eq!(call.notices(), [NoticeCode::TtsFailed]);
-    let shown = call.events.iter().filter_map(|(_, event)| match event {
+    let mut shown = call.events.iter().filter_map(|(_, event)| match event {
         Event::Reply { text, .. } => Some(text.as_str()),
         _ => None,
     });
-    assert_eq!(shown.last(), Some(turn.reply.as_str()), "the caller reads what he cannot hear");
+    assert_eq!(shown.next_back(), Some(turn.reply.as_str()), "the caller reads what he cannot hear");
     let end = call.turn_ends()[0];
     assert!(call.left.iter().all(|left| left.at < end - ms(1_000)), "no sound after the loss");
 }
