@@ -108,7 +108,7 @@ fn text(criterion: &mut Criterion) {
     group.bench_function("an answer made speakable", |b| b.iter(|| speakable(black_box(ANSWER))));
 
     let concierge = Concierge::with_samples();
-    let said = |role, text: &str| Message { role, text: text.to_owned() };
+    let said = |role, text: &str| Message::new(role, text);
     let asked = [
         said(Role::User, "Do you have a three bedroom house under six hundred thousand?"),
         said(Role::Assistant, "Yes, there is one on Barton Drive."),

@@ -330,7 +330,7 @@ fn conversations_with_follow_up_questions() {
 #[test]
 fn only_what_was_heard_is_remembered() {
     let concierge = Concierge::new(sample_listings().clone());
-    let message = |role, text: &str| Message { role, text: text.into() };
+    let message = |role, text: &str| Message::new(role, text);
     let ask = |heard: &str| {
         concierge.answer(&[
             message(Role::User, "what condos do you have"),
@@ -346,7 +346,7 @@ fn only_what_was_heard_is_remembered() {
 
 #[test]
 fn the_same_conversation_gets_the_same_answer() {
-    let messages = [Message { role: Role::User, text: "homes with a pool".into() }];
+    let messages = [Message::new(Role::User, "homes with a pool")];
     let first = Concierge::new(sample_listings().clone()).answer(&messages);
     assert_eq!(Concierge::new(sample_listings().clone()).answer(&messages), first);
 }

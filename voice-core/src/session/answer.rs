@@ -14,7 +14,7 @@ use crate::audio::{Resampler, SampleRate};
 use crate::context::{ContextQuery, ContextSource};
 use crate::error::ProviderError;
 use crate::ids::{ReplyId, SessionId};
-use crate::llm::LlmEvent;
+use crate::llm::{CommitBarrier, LanguageModel, LlmEvent, LlmRequest};
 use crate::tts::{SpeechEvent, Voice};
 
 pub(super) type TextStream = BoxStream<'static, Result<LlmEvent, ProviderError>>;
@@ -25,6 +25,8 @@ pub(super) struct Answer {
     pub(super) reply: ReplyId,
     context: Option<BoxFuture<'static, Vec<String>>>,
     pub(super) text: Option<TextStream>,
+    /// Closed until the machine commits the answer.
+    barrier: Option<CommitBarrier>,
     clauses: Option<mpsc::Sender<String>>,
     pub(super) speech: Option<SpeechStream>,
     resampler: Option<(SampleRate, Resampler)>,
@@ -48,6 +50,7 @@ impl Answer {
             reply,
             context: None,
             text: None,
+            barrier: None,
             clauses: None,
             speech: None,
             resampler: None,
@@ -84,6 +87,19 @@ impl Answer {
         });
     }
 
+    /// Asks the model. What it wants done that has an effect waits for [`commit`](Self::commit).
+    pub(super) fn ask(&mut self, model: &dyn LanguageModel, mut request: LlmRequest) {
+        request.commit = self.barrier.insert(CommitBarrier::new()).commit();
+        self.text = Some(model.reply(request));
+    }
+
+    /// The turn is not taken back any more, so what its answer asks for may be done.
+    pub(super) fn commit(&mut self) {
+        if let Some(barrier) = self.barrier.take() {
+            barrier.open();
+        }
+    }
+
     /// Gives a clause to the voice; the first one opens its stream.
     pub(super) fn speak(&mut self, voice: &mut dyn Voice, clause: String) {
         if self.clauses.is_none() {
@@ -97,8 +113,10 @@ impl Answer {
         }
     }
 
-    /// No more clauses will come.
+    /// No more clauses will come. A model that still works on it has been given up, and so has what it wants done.
     pub(super) fn finish_speech(&mut self) {
+        self.text = None;
+        self.barrier = None;
         if let Some(mut clauses) = self.clauses.take() {
             clauses.close_channel();
         }

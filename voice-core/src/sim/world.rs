@@ -415,6 +415,7 @@ impl World {
                     self.plan(after, Happening::Voice(reply));
                 }
             }
+            Command::CommitReply { reply } => self.call.committed.push((self.now, reply)),
             Command::FinishSpeech { reply } => {
                 if let Some(after) = self.speaker.finish(reply) {
                     self.plan(after, Happening::Voice(reply));

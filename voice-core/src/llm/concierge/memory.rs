@@ -64,7 +64,7 @@ impl Memory {
         let mut memory = Self::default();
         for message in &messages[messages.len().saturating_sub(WINDOW)..] {
             match message.role {
-                Role::System => {}
+                Role::System | Role::Tool => {}
                 Role::User => memory.note_question(&understand(&message.text, &memory, facts)),
                 Role::Assistant => memory.note_answer(&message.text, facts),
             }
