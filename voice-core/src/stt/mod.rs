@@ -5,6 +5,7 @@
 //! utterance's id; the session drops those of utterances it has left. Caller: `session`.
 
 mod absent;
+pub(crate) mod words;
 
 use std::sync::Arc;
 
