@@ -6,6 +6,7 @@
 
 mod absent;
 pub(crate) mod backlog;
+pub mod deepgram;
 mod protocol;
 pub(crate) mod words;
 
