@@ -7,6 +7,7 @@
 mod absent;
 pub(crate) mod backlog;
 pub mod deepgram;
+pub mod elevenlabs;
 mod protocol;
 pub(crate) mod words;
 
