@@ -8,6 +8,7 @@ mod absent;
 pub(crate) mod backlog;
 pub mod deepgram;
 pub mod elevenlabs;
+pub mod openai;
 mod protocol;
 pub(crate) mod words;
 
