@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use voice_core::error::ProviderError;
 use voice_core::ids::SessionId;
 use voice_core::session::{Engine, Output, PlayoutClock, Session, SessionEnd, SessionOptions};
-use voice_core::sim::{ScriptedLlm, ScriptedStt, ScriptedTts};
+use voice_core::sim::{LlmFault, ScriptedLlm, ScriptedStt, ScriptedTts, SttFault};
 use voice_core::tts::{AbsentVoice, TextToSpeech};
 use voice_core::turn::{Event, Failure, TurnRecord};
 
@@ -32,19 +33,38 @@ fn two_questions() -> Bytes {
     Bytes::from(voice_fixtures::read("questions", "two_questions.wav").unwrap())
 }
 
-async fn outcome(mut call: Session) -> (usize, Vec<TurnRecord>, SessionEnd) {
-    let (mut messages, mut turns) = (0, Vec::new());
-    loop {
-        match call.next().await.expect("an end before nothing") {
-            Output::Audio(message) => {
-                assert_eq!(&message.payload[..4], b"RIFF");
-                messages += 1;
+async fn outcome(call: Session) -> (usize, Vec<TurnRecord>, SessionEnd) {
+    let Heard { messages, turns, end, .. } = hear(call).await;
+    (messages, turns, end)
+}
+
+/// All that a call gave.
+struct Heard {
+    messages: usize,
+    /// Bytes of samples in all messages.
+    audio: usize,
+    turns: Vec<TurnRecord>,
+    end: SessionEnd,
+}
+
+async fn hear(mut call: Session) -> Heard {
+    let (mut messages, mut audio, mut turns) = (0, 0, Vec::new());
+    let all = async {
+        loop {
+            match call.next().await.expect("an end before nothing") {
+                Output::Audio(message) => {
+                    assert_eq!(&message.payload[..4], b"RIFF");
+                    audio += message.payload.len() - 44;
+                    messages += 1;
+                }
+                Output::Event(Event::TurnEnded(turn)) => turns.push(*turn),
+                Output::Ended(end) => return end,
+                _ => {}
             }
-            Output::Event(Event::TurnEnded(turn)) => turns.push(*turn),
-            Output::Ended(end) => return (messages, turns, end),
-            _ => {}
         }
-    }
+    };
+    let end = tokio::time::timeout(Duration::from_secs(60), all).await.expect("the call ends");
+    Heard { messages, audio, turns, end }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -107,4 +127,108 @@ async fn what_is_no_audio_ends_the_call_with_its_name() {
     let (messages, turns, end) = outcome(call).await;
     assert_eq!((messages, turns.len()), (0, 0));
     assert!(matches!(&end, SessionEnd::Unsupported(reason) if reason.contains("MP4")), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_farewell_is_whole_whatever_failed_before_the_voice() {
+    let reason = || ProviderError::Unreachable { provider: "voice", detail: "nobody there".into() };
+    let mut lengths = Vec::new();
+    for (stt_fault, llm_fault, finish) in [
+        (None, None, false),
+        (None, None, true),
+        (Some(SttFault::Fail), None, true),
+        (Some(SttFault::Mute), None, true),
+        (None, Some(LlmFault::Fail { after: 0 }), true),
+        (None, Some(LlmFault::Fail { after: 3 }), false),
+    ] {
+        let mut stt = ScriptedStt::hearing(["How much is it?"]);
+        stt.script.faults.extend(stt_fault);
+        let mut llm = ScriptedLlm::default();
+        llm.script.faults.extend(llm_fault);
+        let engine = Engine::builder()
+            .stt(Arc::new(stt))
+            .llm(Arc::new(llm))
+            .tts(Arc::new(AbsentVoice::new(reason())))
+            .build()
+            .unwrap();
+        let call = engine.open(options()).unwrap();
+        call.sender().push(two_questions()).await.unwrap();
+        if finish {
+            call.sender().finish().await.unwrap();
+        }
+        let heard = hear(call).await;
+        assert_eq!(heard.end, SessionEnd::VoiceLost, "{stt_fault:?} {llm_fault:?}");
+        assert!(heard.turns.iter().any(|t| t.voice_lost), "{:?}", heard.turns);
+        lengths.push(heard.audio);
+    }
+    assert!(lengths[0] > 2 * 2 * 24_000, "over two seconds: {lengths:?}");
+    assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_slow_recogniser_loses_no_question_of_a_recording() {
+    let mut stt = ScriptedStt::hearing(["How much is it?", "Does it have a garage?"]);
+    stt.script.final_delay = Duration::from_millis(1_500);
+    let engine = Engine::builder()
+        .stt(Arc::new(stt))
+        .llm(Arc::new(ScriptedLlm::default()))
+        .tts(Arc::new(ScriptedTts::default()))
+        .build()
+        .unwrap();
+    let call = engine.open(options()).unwrap();
+    call.sender().push(two_questions()).await.unwrap();
+    call.sender().finish().await.unwrap();
+    let (_, turns, end) = outcome(call).await;
+    let said: Vec<&str> = turns.iter().map(|t| t.said.as_str()).collect();
+    assert_eq!(said, ["How much is it?", "Does it have a garage?"]);
+    assert!(turns.iter().all(|t| t.failure.is_none() && t.heard == t.reply), "{turns:?}");
+    assert_eq!(end, SessionEnd::Done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn minutes_of_silence_in_a_recording_are_no_idle_caller() {
+    let mut reader = hound::WavReader::new(std::io::Cursor::new(two_questions())).unwrap();
+    let spec = reader.spec();
+    let questions: Vec<i16> = reader.samples().map(Result::unwrap).collect();
+    let silence = vec![0_i16; spec.sample_rate as usize * 6 * 60];
+    let mut file = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+    for sample in questions.iter().chain(&silence).chain(&questions) {
+        writer.write_sample(*sample).unwrap();
+    }
+    writer.finalize().unwrap();
+    let call = engine(Arc::new(ScriptedTts::default())).open(options()).unwrap();
+    call.sender().push(file.into_inner().into()).await.unwrap();
+    call.sender().finish().await.unwrap();
+    let (_, turns, end) = outcome(call).await;
+    assert_eq!(turns.len(), 4, "{turns:?}");
+    assert_eq!(end, SessionEnd::Done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn bytes_that_the_call_cannot_take_wait_at_the_sender() {
+    // Nobody takes what the call gives, so it comes to a stand, and with it what it takes.
+    let call =
+        engine(Arc::new(ScriptedTts::default())).open(SessionOptions::new(SessionId::random())).unwrap();
+    let sender = call.sender();
+    sender.push(two_questions()).await.unwrap();
+    let mut taken = 0;
+    let more = async {
+        while taken < 64 {
+            sender.push(Bytes::from(vec![0; 1 << 20])).await.unwrap();
+            taken += 1;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(3), more).await.is_err(), "all was taken");
+    assert!(taken <= 8, "{taken} MiB were taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn bytes_too_few_to_be_anything_end_the_call_with_what_is_accepted() {
+    let call =
+        engine(Arc::new(ScriptedTts::default())).open(SessionOptions::new(SessionId::random())).unwrap();
+    call.sender().push(Bytes::from_static(b"RI")).await.unwrap();
+    let (messages, _, end) = outcome(call).await;
+    assert_eq!(messages, 0);
+    assert!(matches!(&end, SessionEnd::Unsupported(reason) if reason.contains("WAV")), "{end:?}");
 }

@@ -1,9 +1,10 @@
 //! The server as a whole: what its parts share, which routes there are, how it starts and stops.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
@@ -17,7 +18,8 @@ use crate::engine;
 use crate::error::Failure;
 use crate::http::{Problem, layers, server};
 use crate::shutdown::{self, Shutdown};
-use crate::voice::call::AnyAnswerer;
+use crate::voice::call::{Answerer, AnyAnswerer, StageStatus};
+use crate::voice::loading;
 use crate::voice::registry::Registry;
 use crate::voice::{Limits, upgrade};
 use crate::web;
@@ -95,7 +97,7 @@ impl App {
         self.store.close().await;
     }
 
-    /// What the start prints: where to go, who serves what, what is missing.
+    /// What the start prints: where to go and who may. Who serves what follows when the engine is there.
     fn greeting(&self, address: SocketAddr) -> String {
         let mut text = String::new();
         let shown =
@@ -104,11 +106,6 @@ impl App {
         let _ = writeln!(text, "voice {} is serving", env!("CARGO_PKG_VERSION"));
         let _ = writeln!(text, "  open     http://{shown}:{}/", address.port());
         let _ = writeln!(text, "  data     {}", self.config.data.display());
-        for stage in self.answerer.stages() {
-            let state = if stage.ready { "" } else { "  not working" };
-            let note = if stage.note.is_empty() { String::new() } else { format!(" ({})", stage.note) };
-            let _ = writeln!(text, "  {:<8} {}{state}{note}", stage.stage, stage.provider);
-        }
         if self.config.database_url.is_some() {
             let _ = writeln!(
                 text,
@@ -147,11 +144,33 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let listener = TcpListener::bind(address).await.map_err(unbound)?;
     let address = listener.local_addr().map_err(unbound)?;
     let store = Arc::new(SqliteStore::open(&config.data).await?);
-    let answerer = Arc::new(engine::start(&config).await?);
-    let app = App::new(config, store, answerer, shutdown).await?;
+    let (loading, arrival) = loading::channel();
+    let app = App::new(config.clone(), store, Arc::new(loading), shutdown).await?;
     print!("{}", app.greeting(address));
     let signals = tokio::spawn(shutdown::on_signal(trigger));
-    app.serve(listener).await;
+    // Pages, data and health are there at once; the models come a moment later, and calls wait for them.
+    let begun = Instant::now();
+    let engine = async {
+        let built = engine::start(&config, &arrival).await?;
+        print!("{}", told(&Answerer::stages(&*built), begun.elapsed()));
+        std::future::pending::<Result<Infallible, Failure>>().await
+    };
+    let served = tokio::select! {
+        () = app.serve(listener) => Ok(()),
+        Err(failure) = engine => Err(failure),
+    };
     signals.abort();
-    Ok(())
+    served
+}
+
+/// Who serves each stage, and that calls are answered from now on.
+fn told(stages: &[StageStatus], took: Duration) -> String {
+    let mut text = String::new();
+    for stage in stages {
+        let state = if stage.ready { "" } else { "  not working" };
+        let note = if stage.note.is_empty() { String::new() } else { format!(" ({})", stage.note) };
+        let _ = writeln!(text, "  {:<8} {}{state}{note}", stage.stage, stage.provider);
+    }
+    let _ = writeln!(text, "  ready    calls are answered ({:.1} s after the start)", took.as_secs_f64());
+    text
 }

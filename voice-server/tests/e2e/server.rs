@@ -65,8 +65,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the program on `folder` and waits until it serves.
+    /// Starts the program on `folder` and waits until it answers calls.
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with settings.
+    pub(crate) fn start_with(folder: &Folder, settings: &[(&str, &str)]) -> Self {
         let log = folder.path().join("stderr.log");
         let errors = File::options().create(true).append(true).open(&log).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_voice"));
@@ -83,6 +88,7 @@ impl Server {
             .args(["serve", "--bind", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"))
             .env("VOICE_LOG", "warn")
+            .envs(settings.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -93,9 +99,16 @@ impl Server {
         let (told, address) = mpsc::channel();
         // Reads to the end, so that the program never waits for room in the pipe; ends with the program.
         std::thread::spawn(move || {
+            let mut address = None;
             for line in BufReader::new(printed).lines().map_while(Result::ok) {
                 if let Some(rest) = line.split("http://").nth(1) {
-                    let _ = told.send(rest.trim_end_matches('/').parse());
+                    address = Some(rest.trim_end_matches('/').parse());
+                }
+                // It serves before that, but a call waits for the models.
+                if line.trim_start().starts_with("ready ")
+                    && let Some(address) = address.take()
+                {
+                    let _ = told.send(address);
                 }
             }
         });
