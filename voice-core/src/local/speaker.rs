@@ -325,6 +325,7 @@ mod tests {
             .map(|event| match event {
                 Ok(SpeechEvent::Audio { samples, .. }) => samples.len().to_string(),
                 Ok(SpeechEvent::ClauseEnd) => "end".to_owned(),
+                Ok(SpeechEvent::Alignment(_)) => "words".to_owned(),
                 Err(error) => error.to_string(),
             })
             .collect()

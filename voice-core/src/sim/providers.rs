@@ -453,6 +453,7 @@ mod tests {
                 match event.expect("no fault") {
                     SpeechEvent::Audio { samples, .. } => shape.push(samples.len() / 24),
                     SpeechEvent::ClauseEnd => shape.push(0),
+                    SpeechEvent::Alignment(_) => {}
                 }
             }
             assert_eq!(shape, [100, 100, 50, 0, 100, 100, 100, 0]);

@@ -193,6 +193,7 @@ impl Driver {
                 self.queue_audio(rate, &samples)
             }
             Progress::Speech(Some(Ok(SpeechEvent::ClauseEnd))) => self.playout.close_clause(reply),
+            Progress::Speech(Some(Ok(SpeechEvent::Alignment(_)))) => {}
             Progress::Speech(None) => {
                 answer.speech = None;
                 answer.convert_rest(&mut self.samples);
