@@ -18,6 +18,7 @@ pub mod llm;
 pub mod metrics;
 pub mod playout;
 pub mod record;
+pub mod resilience;
 pub mod stt;
 pub mod text;
 pub mod time;

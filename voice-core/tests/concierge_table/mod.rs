@@ -22,7 +22,7 @@ pub fn hold(listings: &Listings, conversations: &[&[Asked]]) -> usize {
         let mut messages: Vec<Message> = Vec::new();
         for (question, expected) in *conversation {
             asked += 1;
-            messages.push(Message { role: Role::User, text: (*question).into() });
+            messages.push(Message::new(Role::User, *question));
             let answer = concierge.answer(&messages);
             for part in *expected {
                 let fits = match part.strip_prefix('!') {
@@ -37,7 +37,7 @@ pub fn hold(listings: &Listings, conversations: &[&[Asked]]) -> usize {
             if first.split_whitespace().count() > MAX_FIRST_WORDS {
                 writeln!(wrong, "{question:?} starts late: {first:?}\n    got {answer:?}").unwrap();
             }
-            messages.push(Message { role: Role::Assistant, text: answer });
+            messages.push(Message::new(Role::Assistant, answer));
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
