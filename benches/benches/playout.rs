@@ -61,7 +61,8 @@ fn playout(criterion: &mut Criterion) {
                 let mut left = 0;
                 for frame in 0..100 {
                     let now = SessionTime::from_millis(frame * 20);
-                    while playout.poll(now, &mut out).is_some() {
+                    while let Some(piece) = playout.poll(now, &mut out) {
+                        playout.handle_left(piece, now);
                         left += 1;
                         out.clear();
                     }

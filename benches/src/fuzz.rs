@@ -172,7 +172,7 @@ impl Server {
                 .tts(Arc::new(ScriptedTts::default()))
                 .build()
                 .expect("all stages are given");
-            let built = Built { engine, notes: Vec::new(), hears: true, speaks: true };
+            let built = Built::whole(engine);
             let data = scratch("data");
             let store = Arc::new(SqliteStore::open(&data).await.expect("a database"));
             let config = Config { data, max_calls: 1_000, max_connections: 2_000, ..Config::default() };

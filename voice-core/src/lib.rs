@@ -6,7 +6,7 @@
 //! speech models that run on the CPU. Without features the crate contains no tokio, no sockets and no clock.
 //!
 //! Layers, lower ones never import higher ones: `time ids error` → `audio codec ingress vad text` →
-//! `turn context playout resilience metrics record` → the traits of `stt llm tts` → `net session` and providers.
+//! `turn context playout metrics record` → the traits of `stt llm tts` → `session` and providers.
 
 pub mod audio;
 pub mod codec;

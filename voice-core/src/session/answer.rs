@@ -104,6 +104,12 @@ impl Answer {
         }
     }
 
+    /// The voice is given up; the text goes on.
+    pub(super) fn stop_speech(&mut self) {
+        self.clauses = None;
+        self.speech = None;
+    }
+
     /// Waits for the next progress. `speech_wanted`: whether there is room for more audio. Never ready where nothing
     /// is under way. Dropping the future loses nothing.
     pub(super) async fn progress(&mut self, speech_wanted: bool) -> Progress {

@@ -217,7 +217,7 @@ impl<'a> Exercise<'a> {
     fn drain(&mut self) -> Result<(), Violation> {
         while let Some(command) = self.dialogue.poll_command() {
             self.witness.check_command(&command)?;
-            if let Command::CancelReply { reply } = command
+            if let Command::CancelReply { reply } | Command::StopSpeech { reply } = command
                 && self.silences
             {
                 let silenced = Input::Silenced { reply, heard: String::new() };

@@ -157,6 +157,13 @@ impl Witness {
                 }
                 Ok(())
             }
+            Command::StopSpeech { reply } => {
+                if self.reply != Some(*reply) || std::mem::replace(&mut self.finished, true) {
+                    return self.broken(format!("speech of {reply} stopped while {:?} is given", self.reply));
+                }
+                self.cutting = Some(*reply);
+                Ok(())
+            }
             Command::CancelReply { reply } => {
                 if self.reply != Some(*reply) {
                     return self.broken(format!("{reply} cancelled while {:?} is given", self.reply));

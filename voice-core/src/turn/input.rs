@@ -1,5 +1,7 @@
 //! Facts that the turn machine is told. Each is something that has happened, with the id of what it belongs to.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ReplyId, UtteranceId};
@@ -103,12 +105,19 @@ pub enum Input {
         /// Of which reply.
         reply: ReplyId,
     },
+    /// The client reports that it began to play a reply.
+    PlaybackStarted {
+        /// Of which reply.
+        reply: ReplyId,
+        /// When it began.
+        at: SessionTime,
+    },
     /// All audio of a reply has been played to the caller.
     Played {
         /// Of which reply.
         reply: ReplyId,
     },
-    /// The answer to [`super::Command::CancelReply`]: what the caller heard of it.
+    /// The answer to [`super::Command::CancelReply`] and [`super::Command::StopSpeech`]: what the caller heard of it.
     Silenced {
         /// Of which reply.
         reply: ReplyId,
@@ -122,6 +131,11 @@ pub enum Input {
     },
     /// The caller pressed stop.
     Interrupt,
+    /// Session time was jumped over, as where a recording is played in faster than it was spoken: nobody was idle.
+    Skipped {
+        /// How much.
+        by: Duration,
+    },
     /// The caller hung up or asked to end: finish what is under way, start nothing new.
     Hangup,
 }

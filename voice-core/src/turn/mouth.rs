@@ -35,8 +35,12 @@ pub(super) struct Answer {
     pub(super) speech_done: bool,
     pub(super) first_audio: bool,
     pub(super) left_at: Option<SessionTime>,
+    /// The client has said when it began to play.
+    pub(super) client_booked: bool,
     /// The voice or the playout broke off, not the caller.
     pub(super) voice_lost: bool,
+    /// What was heard before the voice broke off; the text goes on alone.
+    pub(super) heard: Option<String>,
 }
 
 impl Answer {
@@ -53,7 +57,9 @@ impl Answer {
             speech_done: false,
             first_audio: false,
             left_at: None,
+            client_booked: false,
             voice_lost: false,
+            heard: None,
         }
     }
 }

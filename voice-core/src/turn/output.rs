@@ -55,6 +55,11 @@ pub enum Command {
         /// Which reply.
         reply: ReplyId,
     },
+    /// Stop the voice and the playout of this reply and go on with its text; answer with [`super::Input::Silenced`].
+    StopSpeech {
+        /// Which reply.
+        reply: ReplyId,
+    },
     /// Stop the model, the voice and the playout of this reply, and answer with [`super::Input::Silenced`].
     CancelReply {
         /// Which reply.
@@ -174,6 +179,8 @@ pub struct TurnRecord {
     pub ledger: Ledger,
     /// Whether the caller cut the answer short.
     pub interrupted: bool,
-    /// What failed, if anything.
+    /// What failed first, if anything.
     pub failure: Option<Failure>,
+    /// The voice or the playout broke off, whatever else failed before.
+    pub voice_lost: bool,
 }

@@ -143,8 +143,9 @@ fn replay(args: ReplayArgs) -> ExitCode {
             if options.diff {
                 return replay::diff(&options, &policy);
             }
-            let built =
+            let mut built =
                 engine::ready(&config, policy).await.map_err(|e| ReplayError::Pipeline(e.to_string()))?;
+            built.warm().await;
             if !built.hears || !built.speaks {
                 return Err(ReplayError::Pipeline(built.notes.join("; ")));
             }

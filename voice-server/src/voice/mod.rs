@@ -8,6 +8,7 @@ pub mod actor;
 pub mod call;
 pub mod engine;
 mod frames;
+pub(crate) mod headroom;
 mod inbound;
 mod messages;
 mod outbox;

@@ -70,6 +70,10 @@ impl Dialogue {
         answer.chunker.finish();
         self.timers.stop(Timer::ReplyText);
         self.speak_clauses(reply);
+        if self.mouth.answering(reply).is_some_and(|a| a.voice_lost) {
+            self.end_unspoken_answer();
+            return;
+        }
         // Also where the text holds nothing that can be spoken: the voice's silence ends the turn.
         if self.mouth.answering(reply).is_some_and(|a| !a.first_audio) {
             self.timers.set(Timer::Speech, self.now + self.policy.speech);
@@ -90,11 +94,13 @@ impl Dialogue {
                 book(&mut answer.turn, Stage::Clause, now);
             }
             spoken = true;
-            self.commands.push_back(Command::Speak { reply, clause });
+            if !answer.voice_lost {
+                self.commands.push_back(Command::Speak { reply, clause });
+            }
         }
         if spoken {
             let event = Event::Reply { turn: answer.turn.turn, text: answer.text.clone() };
-            if !answer.first_audio {
+            if !answer.first_audio && !answer.voice_lost {
                 self.timers.set(Timer::Speech, now + self.policy.speech);
             }
             self.emit(event);
@@ -130,6 +136,11 @@ impl Dialogue {
                     self.timers.set(Timer::Interrupt, meant.max(now));
                 }
             }
+            if answer.voice_lost {
+                // The last sound of a voice that is stopped already: only the text is waited for.
+                self.timers.stop(Timer::Interrupt);
+                return;
+            }
             self.timers.stop(Timer::Speech);
             self.timers.set(Timer::Playout, playout);
         }
@@ -138,8 +149,8 @@ impl Dialogue {
     pub(super) fn handle_speech_done(&mut self, reply: ReplyId) {
         let playout = self.now + self.policy.playout;
         let Some(answer) = self.mouth.answering(reply) else { return };
-        if !answer.first_audio {
-            // A voice without a sound has failed, whatever it says of itself.
+        if !answer.first_audio || !answer.text_done {
+            // A voice without a sound, or one that ends before its text, has failed, whatever it says of itself.
             self.handle_speech_failed(reply);
             return;
         }
@@ -150,7 +161,7 @@ impl Dialogue {
 
     pub(super) fn handle_speech_failed(&mut self, reply: ReplyId) {
         let Some(answer) = self.mouth.answering(reply) else { return };
-        if answer.speech_done {
+        if answer.speech_done || answer.voice_lost {
             return;
         }
         answer.speech_done = true;
@@ -158,7 +169,23 @@ impl Dialogue {
         answer.turn.failure.get_or_insert(Failure::Tts);
         self.notice(NoticeCode::TtsFailed, "The voice failed; the answer is given as text.");
         // What was queued is cut too: half a sentence followed by nothing is worse than its text.
-        self.cut_answer();
+        if self.mouth.answering(reply).is_some_and(|a| a.text_done) {
+            self.cut_answer();
+            return;
+        }
+        for timer in [Timer::Speech, Timer::Playout, Timer::Interrupt] {
+            self.timers.stop(timer);
+        }
+        self.emit(Event::Clear { reply });
+        self.commands.push_back(Command::StopSpeech { reply });
+    }
+
+    /// The voice was lost and the text has come to its end.
+    fn end_unspoken_answer(&mut self) {
+        if let Mouth::Answering(mut answer) = std::mem::take(&mut self.mouth) {
+            let heard = answer.heard.take().unwrap_or_default();
+            self.end_turn(*answer, &heard, false);
+        }
     }
 
     pub(super) fn handle_played(&mut self, reply: ReplyId) {
@@ -186,13 +213,18 @@ impl Dialogue {
     }
 
     pub(super) fn handle_silenced(&mut self, reply: ReplyId, heard: &str) {
+        if let Some(answer) = self.mouth.answering(reply).filter(|a| a.voice_lost) {
+            answer.heard.get_or_insert_with(|| heard.to_owned());
+            return;
+        }
         if !matches!(&self.mouth, Mouth::Cutting(answer) if answer.reply == reply) {
             return;
         }
         if let Mouth::Cutting(answer) = std::mem::take(&mut self.mouth) {
             self.timers.stop(Timer::Silence);
             let interrupted = !answer.voice_lost;
-            self.end_turn(*answer, heard, interrupted);
+            let before = answer.heard.clone();
+            self.end_turn(*answer, before.as_deref().unwrap_or(heard), interrupted);
         }
     }
 
@@ -217,6 +249,7 @@ impl Dialogue {
             ledger,
             interrupted,
             failure: answer.turn.failure,
+            voice_lost: answer.voice_lost,
         };
         self.emit(Event::TurnEnded(Box::new(record)));
     }
