@@ -3,7 +3,7 @@
 //! Fast voices read digits and abbreviations badly or not at all, so nothing of that kind is left to them: the result
 //! holds no digit, no Markdown, no symbol that has no sound, and only the punctuation that makes a pause. What is
 //! speakable already stays as it is. [`Spoken`] keeps the way back from what was said to what was written. Pure;
-//! English of the United States. Callers: every voice before it synthesises, and whoever books what was heard.
+//! English of the United States. Caller: `session`, between the model and the voice; `playout` books what was heard.
 //!
 //! The text is cut into words; at each word the rules are tried from the most specific to the plainest, each taking
 //! one or more words. A rule sees neighbours, never the whole text.
@@ -78,6 +78,25 @@ pub struct SpokenReply {
 }
 
 impl SpokenReply {
+    /// A reply in the language of a BCP 47 tag; empty is English.
+    ///
+    /// Amounts and abbreviations become words in English only. In other languages the layout and the emoji go, and
+    /// the rest stays for a voice that knows the language.
+    ///
+    /// ```
+    /// use voice_core::text::speakable::SpokenReply;
+    ///
+    /// let mut reply = SpokenReply::in_language("de");
+    /// assert_eq!(reply.push_clause("**3 Zimmer** 🏠 ab 525.000 €.").text(), "3 Zimmer ab 525.000 €.");
+    /// ```
+    pub fn in_language(tag: &str) -> Self {
+        let language = tag.split('-').next().unwrap_or_default();
+        if language.is_empty() || language.eq_ignore_ascii_case("en") {
+            return Self::default();
+        }
+        Self { context: Context { layout: Layout::verbatim(), ..Context::default() } }
+    }
+
     /// The next clause as it is to be said. Its spans count from the clause's own start.
     pub fn push_clause(&mut self, written: &str) -> Spoken {
         say(written, &mut self.context, false)
@@ -96,12 +115,17 @@ struct Context {
 const CONTEXT_WORDS: usize = 4;
 /// Longest context in bytes: words that long are no words that a rule knows.
 const CONTEXT_BYTES: usize = 160;
+/// Words without a sound that are looked past for the beginning of a sentence: an emoji or two adorn its end.
+const MOST_SILENT: usize = 4;
 /// Passes until a text must be stable. The first leaves words whose new neighbours may make them an abbreviation
 /// after all; the second reads those, the third changes nothing. The rest is room for text made to defeat this.
 const PASSES: usize = 6;
 
 fn say(written: &str, context: &mut Context, whole: bool) -> Spoken {
     let flat = markdown::flatten(written, &mut context.layout, whole);
+    if context.layout.is_verbatim() {
+        return as_written(written, &flat);
+    }
     let mut spoken = read(written, &flat, &context.before);
     for _ in 1..PASSES {
         let said = spoken.text();
@@ -152,11 +176,33 @@ fn read(written: &str, flat: &Flat, before: &str) -> Spoken {
         if out.len() > start {
             spans.push(out.len(), flat.written_end(last.end - base));
         }
-        match said.pause(last, words.get(at + said.words)) {
+        // What has no sound, an emoji, begins no sentence and hides none.
+        let behind = &words[at + said.words..];
+        let next = behind.iter().take(MOST_SILENT).find(|word| word.has_sound()).or(behind.first());
+        match said.pause(last, next) {
             Some(pause) => push_pause(&mut out, pause),
             None => soft |= last.closes_softly(),
         }
         at += said.words;
+    }
+    spans.finish(out)
+}
+
+/// The words as they stand.
+fn as_written(written: &str, flat: &Flat) -> Spoken {
+    let mut out = String::with_capacity(flat.text.len());
+    let mut spans = SpanList::new(written);
+    let mut from = 0;
+    for word in flat.text.split_whitespace() {
+        // The words come in order, so each is found behind the one before.
+        from += flat.text[from..].find(word).unwrap_or(0) + word.len();
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        let marks = word.len() - word.trim_end_matches(|c: char| !c.is_alphanumeric()).len();
+        let end = out.len() - if marks < word.len() { marks } else { 0 };
+        spans.push(end, flat.written_end(from));
     }
     spans.finish(out)
 }

@@ -13,9 +13,11 @@ pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
     if let Some(title) = personal_title(word) {
         return Some(Said { point: Point::Title, ..Said::new(title, 1) });
     }
+    if word.core == "Jr" {
+        return Some(Said::name("Junior", 1));
+    }
     if word.trail.starts_with('.') {
         let name = match word.core {
-            "Jr" => Some("Junior"),
             "Sr" => Some("Senior"),
             "Inc" => Some("Incorporated"),
             "Corp" => Some("Corporation"),
@@ -31,6 +33,7 @@ pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
     match word.core {
         "F" if scale => return Some(Said::new("Fahrenheit", 1)),
         "C" if scale => return Some(Said::new("Celsius", 1)),
+        "Ph" if word.trail.starts_with(':') => return Some(Said::new("Phone", 1)),
         "ext" | "Ext" if numbered => return Some(Said::abbreviation("extension", 1)),
         _ => {}
     }
@@ -124,6 +127,8 @@ fn numeral(words: &[Word<'_>], at: usize) -> Option<Said> {
 fn dotted(lower: &str, numbered: bool) -> Option<&'static str> {
     Some(match lower {
         "est" if numbered => "established",
+        "est" => "estimated",
+        "gar" => "garage",
         "no" if numbered => "number",
         "c" | "ca" if numbered => "circa",
         "pg" | "p" if numbered => "page",
@@ -185,6 +190,8 @@ fn sign(words: &[Word<'_>], at: usize) -> Option<&'static str> {
     let numbered = next.is_some_and(|next| next.starts_with_digit() || next.core.starts_with('$'));
     Some(match words[at].core {
         "+" if numbered && before.is_some_and(Word::starts_with_digit) => "plus",
+        // `12 ft x 10 ft`.
+        "x" | "X" | "×" if numbered && before.is_some_and(|before| is_length(before.core)) => "by",
         "&" | "+" if next.is_some() && before.is_some() => "and",
         "&" if next.is_some() => "and",
         "+/-" | "±" if !numbered => "more or less",
@@ -203,6 +210,10 @@ fn sign(words: &[Word<'_>], at: usize) -> Option<&'static str> {
             sign_name(sign)?
         }
     })
+}
+
+fn is_length(core: &str) -> bool {
+    matches!(core, "ft" | "feet" | "in" | "inches" | "m" | "meters") || core.ends_with("ft")
 }
 
 /// `/month` and `w/pool`.

@@ -1,14 +1,14 @@
 //! Dates: days, months, weekdays and spans of them. What is all digits is read month first, unless it cannot be.
 
-use super::Said;
 use super::amount::{fraction, is_denominator, leading_fraction, split_range};
 use super::numbers::{ordinal, year};
 use super::word::{Word, all_digits};
+use super::{Point, Said, clock};
 
 /// `June 5`, `Jun. 5th, 2025`, `5 June`, `June 5-7`, `2025-06-05`, `6/5/2025`, `on 6/15`, `Sat, Jun 7`, `Mon-Fri`.
 pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
     let word = &words[at];
-    if let Some(text) = numeric_date(word.core) {
+    if let Some(text) = numeric_date(word.core).or_else(|| timestamp(word.core)) {
         return Some(Said::new(text, 1));
     }
     month_and_day(words, at).or_else(|| day_first(words, at)).or_else(|| say_named(words, at))
@@ -128,6 +128,14 @@ fn numeric_date(core: &str) -> Option<String> {
     Some(format!("{} {} , {}", month_of(m)?, ordinal(day(d)?), year(y)))
 }
 
+/// `2025-06-15T14:30:00Z`, as programs write it: RFC 3339 section 5.6. Seconds are not for the ear.
+fn timestamp(core: &str) -> Option<String> {
+    let (date, time) = core.split_once('T')?;
+    let zone = if time.ends_with('Z') { " UTC" } else { "" };
+    let minute = clock::say(&[Word::bare(time.get(..5)?)], 0)?;
+    Some(format!("{} at {}{zone}", numeric_date(date)?, minute.text))
+}
+
 fn month_of(digits: &str) -> Option<&'static str> {
     MONTHS.get(digits.parse::<usize>().ok()?.checked_sub(1)?).copied()
 }
@@ -185,14 +193,22 @@ pub(super) fn is_named_day(core: &str) -> bool {
 fn weekdays(words: &[Word<'_>], at: usize) -> Option<Said> {
     let word = &words[at];
     if let Some((from, to)) = split_range(word.core) {
-        return Some(Said::abbreviation(format!("{} to {}", weekday(from)?, weekday(to)?), 1));
+        let days = (weekday(from.trim_end_matches('.')), weekday(to));
+        let (from, to) = match (from, to) {
+            ("M", "F") => ("Monday", "Friday"),
+            _ => (days.0?, days.1?),
+        };
+        return Some(Said::abbreviation(format!("{from} to {to}"), 1));
     }
     let full = weekday(word.core).filter(|full| *full != word.core)?;
     let company = !matches!(word.core, "Wed" | "Sat" | "Sun")
         || word.trail.starts_with('.')
         || words.get(at + 1).is_some_and(|next| follows_day(words, at + 1, next))
         || at > 0 && precedes_day(words, at);
-    company.then(|| Said::abbreviation(full, 1))
+    // The point of `Tues. June 10` ends nothing.
+    let dated = words.get(at + 1).is_some_and(|next| is_named_day(next.core));
+    let point = if dated { Point::Title } else { Point::Abbreviation };
+    company.then(|| Said { point, ..Said::new(full, 1) })
 }
 
 fn follows_day(words: &[Word<'_>], at: usize, next: &Word<'_>) -> bool {

@@ -7,6 +7,8 @@
 #[derive(Debug, Default)]
 pub(super) struct Flat {
     pub(super) text: String,
+    /// Signs stay as they are written; only emoji go.
+    verbatim: bool,
     /// For each byte of `text`, where the written text goes on behind what made it.
     ends: Vec<usize>,
 }
@@ -16,12 +18,23 @@ pub(super) struct Flat {
 pub(super) struct Layout {
     in_line: bool,
     in_code: bool,
+    /// The text is not English: nothing but the layout changes.
+    verbatim: bool,
 }
 
 impl Layout {
     /// In the middle of a line of prose.
     pub(super) fn in_line() -> Self {
-        Self { in_line: true, in_code: false }
+        Self { in_line: true, ..Self::default() }
+    }
+
+    /// Of a text in another language.
+    pub(super) fn verbatim() -> Self {
+        Self { verbatim: true, ..Self::default() }
+    }
+
+    pub(super) fn is_verbatim(&self) -> bool {
+        self.verbatim
     }
 }
 
@@ -32,7 +45,9 @@ impl Flat {
     }
 
     fn push(&mut self, c: char, end: usize) {
-        if let Some(c) = plain(c) {
+        let joins = c == JOINER && !self.text.ends_with(|c: char| !c.is_whitespace());
+        let c = if self.verbatim { (!is_emoji(c) && !joins).then_some(c) } else { plain(c) };
+        if let Some(c) = c {
             self.text.push(c);
             self.ends.resize(self.text.len(), end);
         }
@@ -71,7 +86,7 @@ impl Flat {
 /// Takes the layout off a text. Lines that are items of their own end in a full stop; the last one only if the text
 /// is `whole`, for else it may go on.
 pub(super) fn flatten(text: &str, layout: &mut Layout, whole: bool) -> Flat {
-    let mut out = Flat::default();
+    let mut out = Flat { verbatim: layout.verbatim, ..Flat::default() };
     for line in text.split_inclusive('\n') {
         let ends = line.ends_with('\n');
         let line = line.trim();
@@ -155,7 +170,13 @@ fn push_inline(whole: &str, line: &str, out: &mut Flat) {
             }
             '*' if after.starts_with('*') => rest = after.trim_start_matches('*'),
             // Between numbers it is a product, elsewhere emphasis.
-            '*' if is_product(&out.text, after) => out.push_all(" times ", end),
+            '*' if is_product(&out.text, after) => {
+                if out.verbatim {
+                    out.push(c, end);
+                } else {
+                    out.push_all(" times ", end);
+                }
+            }
             '*' | '`' => {}
             '_' if !out.text.ends_with(char::is_alphanumeric)
                 || !after.starts_with(char::is_alphanumeric) => {}
@@ -217,8 +238,9 @@ fn push_break(out: &mut Flat) {
 
 fn is_product(before: &str, after: &str) -> bool {
     let digit = |c: char| c.is_ascii_digit();
-    let spaced = before.ends_with(' ') && after.starts_with(' ');
-    let (before, after) = if spaced { (before.trim_end(), after.trim_start()) } else { (before, after) };
+    // One space at the most: to search a longer gap from each of its stars would take the square of its length.
+    let spaced = before.strip_suffix(' ').zip(after.strip_prefix(' '));
+    let (before, after) = spaced.unwrap_or((before, after));
     before.ends_with(digit) && after.starts_with(digit)
 }
 
@@ -288,6 +310,22 @@ const ENTITIES: [(&str, char); 13] = [
     ("deg;", '°'),
     ("bull;", '•'),
 ];
+
+/// Joins two letters in some scripts, and the parts of an emoji.
+const JOINER: char = '\u{200d}';
+
+/// Emoji, dingbats and what shapes them.
+fn is_emoji(c: char) -> bool {
+    matches!(
+        c,
+        '\u{20e3}'
+            | '\u{fe0f}'
+            | '\u{2600}'..='\u{27bf}'
+            | '\u{2b00}'..='\u{2bff}'
+            | '\u{1f000}'..='\u{1faff}'
+            | '\u{e0020}'..='\u{e007f}'
+    )
+}
 
 /// A sign in its usual form; `None` where it only shapes its neighbours (joiners, combining accents).
 fn plain(c: char) -> Option<char> {

@@ -3,15 +3,27 @@
 use super::amount::{split_number, split_range, value_of, whole_digits};
 use super::measures;
 use super::numbers::{cardinal, decimal, minutes};
-use super::word::Word;
+use super::word::{Word, all_digits};
 use super::{Point, Said};
 
 /// `$525,000`, `$1.2M`, `$1.2 million`, `$3,200/month`, `$400k-$450k`, `500 USD`, `99¢`, `the $400s`.
 pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
     range(words, at).or_else(|| hundreds(words, at)).or_else(|| {
         let (price, taken) = price(words, at)?;
-        Some(price.said(taken))
+        let describes = price.per.is_none() && describes(words, at, taken);
+        Some(Price { describes, ..price }.said(taken))
     })
+}
+
+/// `a $5k credit`: the price says which, and its currency stays in the singular.
+fn describes(words: &[Word<'_>], at: usize, taken: usize) -> bool {
+    let article = at.checked_sub(1).map(|before| &words[before]).filter(|before| before.is_open());
+    let noun = words.get(at + taken).filter(|_| words[at + taken - 1].trail.is_empty());
+    article.is_some_and(|before| matches!(before.lower().as_ref(), "a" | "an"))
+        && noun.is_some_and(|noun| {
+            let lower = noun.core.bytes().all(|b| b.is_ascii_lowercase());
+            lower && noun.core.len() > 3 && !matches!(noun.core, "each" | "less" | "more" | "with" | "from")
+        })
 }
 
 /// `USD 500,000`.
@@ -28,7 +40,8 @@ fn range(words: &[Word<'_>], at: usize) -> Option<Said> {
         let mut to = Price::parse(right).or_else(|| from.same_money(right))?;
         let mut taken = 1;
         to.take_words(words, at, &mut taken);
-        return Some(from.until(&to).said(taken));
+        let between = at.checked_sub(1).is_some_and(|before| words[before].lower() == "between");
+        return Some(from.until(&to, if between { "and" } else { "to" }).said(taken));
     }
     let (from, taken) = price(words, at)?;
     let joint = words.get(at + taken).filter(|_| words[at + taken - 1].is_open() && from.per.is_none())?;
@@ -42,7 +55,7 @@ fn range(words: &[Word<'_>], at: usize) -> Option<Said> {
     let shares = from.scale.is_none() && to.scale.is_some() && from.is_small() && to.is_small();
     let rises = from.is_small() && shares || from.value() < to.value();
     let joined = joint.is_dash() && joint.trail.is_empty() && rises || joint.lower() == "to" && shares;
-    (joined && from.minus == to.minus).then(|| from.until(&to).said(end))
+    (joined && from.minus == to.minus).then(|| from.until(&to, "to").said(end))
 }
 
 /// `the $400s`, `mid-$400Ks`.
@@ -126,9 +139,31 @@ struct Price {
     scale: Option<&'static str>,
     more: bool,
     per: Option<String>,
-    /// The lower end of a range, in words.
+    /// The lower end of a range and the word behind it.
     from: Option<String>,
     abbreviated: bool,
+    /// Stands before what it is the price of.
+    describes: bool,
+}
+
+/// The amount at the start of a text as the European continent writes it, `1.250,50`, in American signs; and what
+/// follows.
+fn continental(text: &str) -> Option<(String, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != ',' && c != '.').unwrap_or(text.len());
+    let (whole, cents) = text[..end].split_once(',').unwrap_or((&text[..end], ""));
+    let mut groups = whole.split('.');
+    let first = groups.next().filter(|first| all_digits(first) && first.len() <= 3)?;
+    let mut grouped = false;
+    let right = groups.all(|group| {
+        grouped = true;
+        group.len() == 3 && all_digits(group)
+    });
+    let parted = cents.len() == 2 && all_digits(cents);
+    if !right || first.starts_with('0') && grouped || !(parted || grouped && cents.is_empty()) {
+        return None;
+    }
+    let cents = if parted { format!(".{cents}") } else { String::new() };
+    Some((whole.replace('.', ",") + &cents, &text[end..]))
 }
 
 fn scale_of(text: &str) -> Option<Option<&'static str>> {
@@ -150,17 +185,29 @@ impl Price {
     }
 
     fn parse_amount(money: &'static Money, text: &str) -> Option<Self> {
-        let (amount, rest) = split_number(text)?;
+        let (amount, rest) = match continental(text).filter(|_| money.code == "EUR") {
+            Some(continental) => continental,
+            None => split_number(text).map(|(amount, rest)| (amount.to_owned(), rest))?,
+        };
         let (rest, per) = match rest.split_once('/') {
             Some((rest, units)) => (rest, Some(measures::per(units)?)),
             None => (rest, None),
         };
         let (rest, more) = rest.strip_suffix('+').map_or((rest, false), |rest| (rest, true));
-        let rest = rest.strip_prefix('-').filter(|_| amount != text).unwrap_or(rest);
+        let rest = rest.strip_prefix('-').filter(|_| !amount.is_empty()).unwrap_or(rest);
         let scale = scale_of(rest)?;
-        let amount = amount.to_owned();
         let abbreviated = per.is_some();
-        Some(Self { money, minus: false, amount, scale, more, per, from: None, abbreviated })
+        Some(Self {
+            money,
+            minus: false,
+            amount,
+            scale,
+            more,
+            per,
+            from: None,
+            abbreviated,
+            describes: false,
+        })
     }
 
     /// The right side of a range that does not repeat the sign.
@@ -226,8 +273,8 @@ impl Price {
         self.abbreviated = self.per.is_some();
     }
 
-    /// A range from this price to another.
-    fn until(&self, to: &Self) -> Self {
+    /// A range from this price to another, with the word between them.
+    fn until(&self, to: &Self, joint: &str) -> Self {
         let shared = match to.scale {
             _ if !self.is_small() => None,
             // `$950-$1.1M` goes up.
@@ -235,7 +282,7 @@ impl Price {
             scale => scale,
         };
         let scale = self.scale.or(shared);
-        let from = Some(bare(&self.amount, scale));
+        let from = Some(format!("{} {joint}", bare(&self.amount, scale)));
         Self { from, minus: self.minus, amount: to.amount.clone(), per: to.per.clone(), ..*to }
     }
 
@@ -246,6 +293,7 @@ impl Price {
 
     fn words(&self) -> String {
         let Money { one, many, cent, cents, .. } = self.money;
+        let many = if self.describes { one } else { many };
         let whole = |number: &str| format!("{} {}", decimal(number), if number == "1" { one } else { many });
         let text = match self.amount.split_once('.') {
             Some((dollars, part)) if part.len() == 2 && self.scale.is_none() && !cent.is_empty() => {
@@ -263,7 +311,7 @@ impl Price {
             _ => format!("{} {many}", bare(&self.amount, self.scale)),
         };
         let minus = if self.minus { "minus " } else { "" };
-        let from = self.from.as_ref().map(|from| format!("{from} to ")).unwrap_or_default();
+        let from = self.from.as_ref().map(|from| format!("{from} ")).unwrap_or_default();
         let more = if self.more { " or more" } else { "" };
         let per = self.per.as_ref().map(|per| format!(" {per}")).unwrap_or_default();
         format!("{minus}{from}{text}{more}{per}")

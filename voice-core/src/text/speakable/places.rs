@@ -19,7 +19,9 @@ pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
 
 /// Whether a word behind an abbreviation's point may begin a sentence. What goes on with an address does not.
 pub(super) fn may_begin_sentence(next: &Word<'_>) -> bool {
+    let letter = next.core.len() == 1 && !matches!(next.core, "A" | "I");
     next.is_capitalised()
+        && !letter
         && unit_name(next.core).is_none()
         && direction_name(next.core).is_none()
         && suffix(next.core).is_none_or(|_| title(next.core).is_some())
@@ -75,7 +77,9 @@ fn postal_code(words: &[Word<'_>], at: usize) -> Option<Said> {
     }
     // Round numbers of five digits are counts.
     let uneven = !five.ends_with("00");
+    let named = words.get(at + 1).is_some_and(|next| matches!(next.lower().as_ref(), "zip" | "zipcode"));
     let placed = four != "0000"
+        || named
         || at.checked_sub(1).is_some_and(|before| {
             let before = &words[before];
             state_name(before.core).is_some()
@@ -137,11 +141,14 @@ fn state(words: &[Word<'_>], at: usize) -> Option<Said> {
     let before = at.checked_sub(1).map(|before| &words[before]);
     let next = words.get(at + 1);
     let coded = next.is_some_and(|next| {
-        next.core.len() >= 5
-            && next.core.as_bytes()[..5].iter().all(u8::is_ascii_digit)
-            && words[at].trail.len() < 2
+        let (five, four) = next.core.split_once('-').unwrap_or((next.core, "0000"));
+        let code = five.len() == 5 && four.len() == 4 && all_digits(five) && all_digits(four);
+        code && matches!(words[at].trail, "" | "." | ",")
     });
     let city = before.filter(|before| before.is_name() && suffix(before.core).is_none());
+    // What is a word too needs its city.
+    let word = matches!(core, "HI" | "ID" | "IN" | "ME" | "OH" | "OK" | "OR" | "PA");
+    let coded = coded && (!word || city.is_some());
     let listed = city.is_some_and(|before| before.trail == ",");
     let sure =
         matches!(core, "TX" | "FL" | "NY" | "NJ" | "AZ" | "NV" | "TN" | "WA" | "NM" | "NH" | "KY" | "GA");
@@ -312,6 +319,7 @@ fn suffix(core: &str) -> Option<&'static str> {
         "Tpke" => "Turnpike",
         "Aly" => "Alley",
         "Cres" => "Crescent",
+        "Ctr" => "Center",
         "Crk" => "Creek",
         "Cv" => "Cove",
         "Lk" => "Lake",

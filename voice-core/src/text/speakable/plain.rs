@@ -14,6 +14,17 @@ pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
         return Some(dash(words, at));
     }
     let core = word.core;
+    // `'05`.
+    if word.lead.ends_with('\'') && core.len() == 2 && core.starts_with('0') && all_digits(core) {
+        return Some(Said::new(format!("oh {}", digits(&core[1..])), 1));
+    }
+    // `2nd-floor`.
+    if let Some((number, noun)) = core.split_once('-')
+        && let Some(number) = ordinal_of(number)
+        && noun.starts_with(is_letter)
+    {
+        return Some(Said::new(format!("{} {}", ordinal(number), rest(noun)), 1));
+    }
     if let Some(text) =
         ordinal_of(core).map(ordinal).or_else(|| decade(core)).or_else(|| shorthand(words, at))
     {
@@ -202,11 +213,21 @@ pub(super) fn rest(core: &str) -> String {
     out
 }
 
+/// Bytes of the longest unit behind a slash: `bedroom`. Longer text need not be looked up from each of its slashes.
+const LONGEST_PER: usize = 7;
+
 /// What a sign between two parts of a word says; `None` where it belongs to one of them.
 fn joins(before: &str, c: char, after: &str) -> Option<&'static str> {
     let digit = |c: char| c.is_ascii_digit();
     Some(match c {
         '/' if after.starts_with(digit) && before.ends_with(is_letter) => " , ",
+        // `7 days/week`.
+        '/' if (before.ends_with('s') || matches!(before, "Price" | "price"))
+            && after.len() <= LONGEST_PER
+            && measures::per(after).is_some() =>
+        {
+            " per "
+        }
         '/' | '\\' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '_' | '*' | '#' | '^' | '~' | '<' | '>' => " ",
         '—' | '–' | ';' | ':' | '|' | '•' | '·' | '…' | '!' | '?' | '\t' => " , ",
         ',' | '.' if before.ends_with(digit) && after.starts_with(digit) => return None,

@@ -11,14 +11,14 @@ pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
     if let Some((front, number)) = word.core.split_once('-') {
         let known = matches!(front, "I" | "IH" | "US" | "SR" | "SH" | "FM" | "RM" | "RR" | "CR")
             || state_name(front).is_some() && word.core.len() > 4;
-        let name = road(front).unwrap_or(front);
+        let name = road(front).or_else(|| state_name(front)).unwrap_or(front);
         return number_of_road(number)
             .filter(|_| known)
             .map(|number| Said::new(format!("{name} {number}"), 1));
     }
     let name = road(word.core)?;
     let next = words.get(at + 1).filter(|_| word.is_joined())?;
-    let unsure = word.core == "Road" && !at.checked_sub(1).is_some_and(|before| is_kind(words[before].core));
+    let unsure = name == "Road" && !at.checked_sub(1).is_some_and(|before| is_kind(words[before].core));
     let number = number_of_road(next.core).filter(|_| !unsure)?;
     Some(Said::new(format!("{name} {number}"), 2))
 }
@@ -27,6 +27,8 @@ fn road(core: &str) -> Option<&str> {
     Some(match core {
         "Hwy" | "Highway" | "hwy" | "HWY" => "Highway",
         "Rte" | "Rt" | "Route" | "route" => "Route",
+        "U.S" => "US",
+        "Rd" => "Road",
         "Loop" | "Interstate" | "Road" | "IH" | "US" | "SR" | "SH" | "FM" | "RM" | "RR" | "CR" => core,
         _ => return None,
     })

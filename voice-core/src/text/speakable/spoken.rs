@@ -62,8 +62,16 @@ impl Spoken {
     /// The way back through a second reading: `next` was made from this text.
     pub(super) fn then(self, next: Self) -> Self {
         let mut spans: Vec<Span> = Vec::with_capacity(next.spans.len());
+        let mut done = 0;
         for span in next.spans {
-            let written_end = self.written_end(span.written_end);
+            while self.spans.get(done).is_some_and(|before| before.spoken_end <= span.written_end) {
+                done += 1;
+            }
+            let written_end = match done {
+                _ if span.written_end >= self.text.len() => self.written,
+                0 => 0,
+                done => self.spans[done - 1].written_end,
+            };
             // Where the second reading cut finer than the first, the piece is not whole yet.
             if written_end > spans.last().map_or(0, |last| last.written_end) {
                 spans.push(Span { written_end, ..span });

@@ -6,6 +6,15 @@ use super::word::{Word, all_digits};
 
 /// `(512) 555-0142`, `512.555.0142`, `+1 512 555 0142`, `5125550142`, `555-0142 x12`, `+44 20 7946 0958`, `call 911`.
 pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
+    // `512-555-0199x3`: the extension is glued to it.
+    if let Some((front, line)) = words[at].core.split_once(['x', 'X'])
+        && front.len() >= SHORTEST
+        && all_digits(line)
+        && line.len() <= 6
+    {
+        let said = say(&[Word::bare(front)], 0)?;
+        return Some(Said { text: format!("{} , extension {}", said.text, digits(line)), ..said });
+    }
     let (groups, taken) = number(words, at)?;
     let text: Vec<String> = groups.iter().map(|group| say_group(group)).collect();
     let mut text = text.join(" , ");
@@ -19,6 +28,9 @@ pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
 fn say_group(group: &str) -> String {
     if group == "800" { "eight hundred".to_owned() } else { digits(group) }
 }
+
+/// Bytes of the shortest number with its area: `5125550199`.
+const SHORTEST: usize = 10;
 
 /// Words that a telephone number may take: country, area, exchange, line, and one for a stray space.
 const LONGEST: usize = 5;

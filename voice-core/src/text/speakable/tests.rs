@@ -11,6 +11,7 @@ mod way_back;
 mod writing;
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -153,6 +154,38 @@ fn written() -> impl Strategy<Value = String> {
         1 => "\\PC{0,80}",
         1 => "[-0-9a-zA-Z $.,:/%#()&'+\n]{0,60}",
     ]
+}
+
+/// Texts that would take the square of their length if any rule searched the rest of the text from each of its words.
+const REPEATED: [&str; 40] = [
+    "[", "![", "](", "<", "<a ", "&", "&amp;", "*", " *", "  *  ", "**", "_", "`", "~~", "|", "\\", "(",
+    "\"", "'", ".", "1.", "1.1", "1,000", "$", "$1-", "$1 - ", "5-", "-", "- ", "\n- ", "1/", "1/2 ", "w/",
+    "a.b.", "St. ", "https://", "@", "1 x ", "512 ", "3bd/",
+];
+/// Bytes of the shorter text, and how many times as long the longer one is.
+const SHORT: usize = 2_000;
+const LONGER: usize = 32;
+/// Linear is 32 times as long and square 1,024 times. Between them lies what a busy machine adds: it interrupts the
+/// longer run several times and the shorter one not at all.
+const MOST_TIMES: f64 = 200.0;
+
+#[test]
+fn the_time_grows_as_the_text_does() {
+    let fastest = |text: &str| {
+        let times = (0..3).map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(speakable(text));
+            start.elapsed().as_secs_f64()
+        });
+        times.fold(f64::INFINITY, f64::min)
+    };
+    for piece in REPEATED {
+        let short = piece.repeat(SHORT / piece.len());
+        let long = short.repeat(LONGER);
+        // A busy machine is asked once more.
+        let slow = (0..3).all(|_| fastest(&long) / fastest(&short).max(2e-5) > MOST_TIMES);
+        assert!(!slow, "{piece:?} takes more than {MOST_TIMES} times as long");
+    }
 }
 
 fn is_sayable(said: &str) -> bool {

@@ -76,6 +76,10 @@ fn push_word<'a>(word: Word<'a>, words: &mut Vec<Word<'a>>) {
     {
         words.push(silent("about", lead));
         words.push(Word { lead: "", core: rest, trail, end });
+    } else if let Some((half, dash, rest)) = split_half(core) {
+        words.push(silent(half, lead));
+        words.push(silent(dash, ""));
+        words.push(Word { lead: "", core: rest, trail, end });
     } else if let Some(rest) = core.strip_suffix(['-', '–'])
         && begins_amount(rest)
     {
@@ -91,6 +95,13 @@ fn push_word<'a>(word: Word<'a>, words: &mut Vec<Word<'a>>) {
     } else {
         words.push(word);
     }
+}
+
+/// `AM–8` of `8 AM–8 PM`: the half of a day, the dash, and the next hour.
+fn split_half(core: &str) -> Option<(&str, &str, &str)> {
+    let half = core.get(..2).filter(|half| matches!(*half, "AM" | "PM" | "am" | "pm"))?;
+    let rest = core[2..].strip_prefix(['-', '–']).filter(|rest| begins_amount(rest))?;
+    Some((half, &core[2..core.len() - rest.len()], rest))
 }
 
 /// The sign in front of an amount as it is said, and the amount.
@@ -157,6 +168,10 @@ impl<'a> Word<'a> {
     /// Nothing but the point of an abbreviation stands between this word and the next.
     pub(super) fn is_joined(&self) -> bool {
         matches!(self.trail, "" | ".")
+    }
+
+    pub(super) fn has_sound(&self) -> bool {
+        self.core.contains(|c: char| c.is_ascii() || c.is_alphanumeric())
     }
 
     pub(super) fn is_capitalised(&self) -> bool {

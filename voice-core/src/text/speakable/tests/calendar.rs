@@ -68,4 +68,12 @@ pub(super) const CASES: Cases = &[
     ("1905", "nineteen oh five"),
     ("2100", "two thousand one hundred"),
     ("mid-1990s", "mid nineteen nineties"),
+    ("Tues. June 10th", "Tuesday June tenth"),
+    ("the '05 remodel", "the oh five remodel"),
+    ("2025-05-01T14:30:00Z", "May first, twenty twenty five at fourteen thirty UTC"),
+    ("a 1st-time buyer", "a first time buyer"),
+    ("8 AM–8 PM daily", "eight AM to eight PM daily"),
+    ("8 am-8 pm", "eight AM to eight PM"),
+    ("Mon.-Fri.", "Monday to Friday."),
+    ("M-F 8-5", "Monday to Friday eight to five"),
 ];

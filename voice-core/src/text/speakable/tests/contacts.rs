@@ -49,4 +49,8 @@ pub(super) const CASES: Cases = &[
     ("[maria@example.com](mailto:maria@example.com)", "maria at example dot com"),
     ("<https://example.com>", "example dot com"),
     ("floorplan.pdf", "floorplan dot pdf"),
+    ("Ph: 512-555-0134", "Phone: five one two, five five five, zero one three four"),
+    ("booking code K7-4492", "booking code K seven, four four nine two"),
+    ("MLS# ACT-9876543", "MLS number A C T nine eight seven six five four three"),
+    ("512.555.0199x3", "five one two, five five five, zero one nine nine, extension three"),
 ];

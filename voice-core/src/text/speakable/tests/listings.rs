@@ -95,4 +95,9 @@ pub(super) const CASES: Cases = &[
     ("100 sq mi", "one hundred square miles"),
     ("5/1 ARM", "five one ARM"),
     ("$285 per sf", "two hundred eighty five dollars per square foot"),
+    ("12 ft x 10 ft", "twelve feet by ten feet"),
+    ("a 2-car gar.", "a two car garage."),
+    ("5bd/4.5ba/3car", "five bedrooms, four and a half baths, three car"),
+    ("open 7 days/week", "open seven days per week"),
+    ("0.17-acre lot", "zero point one seven acre lot"),
 ];

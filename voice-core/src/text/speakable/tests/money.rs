@@ -68,4 +68,17 @@ pub(super) const CASES: Cases = &[
     ("-$1.5M", "minus one point five million dollars"),
     ("$ 500", "five hundred dollars"),
     ("\\$500", "five hundred dollars"),
+    ("a $5k credit at closing", "a five thousand dollar credit at closing"),
+    ("a $525,000 home", "a five hundred twenty five thousand dollar home"),
+    ("a $1.2 million listing", "a one point two million dollar listing"),
+    ("€450.000", "four hundred fifty thousand euros"),
+    ("1.250,50 €", "one thousand two hundred fifty euros and fifty cents"),
+    ("€12,50/mo", "twelve euros and fifty cents per month"),
+    (
+        "$299,999.99",
+        "two hundred ninety nine thousand nine hundred ninety nine dollars and ninety nine cents",
+    ),
+    ("offers over $400k", "offers over four hundred thousand dollars"),
+    ("between $450-500K", "between four hundred fifty thousand and five hundred thousand dollars"),
+    ("Price/sqft: $284", "Price per square foot: two hundred eighty four dollars"),
 ];

@@ -127,6 +127,37 @@ fn clauses_are_read_in_the_light_of_those_before() {
 }
 
 #[test]
+fn every_case_of_the_table_is_said_the_same_one_character_at_a_time() {
+    for (written, _) in super::TABLE.iter().flat_map(|cases| cases.iter()) {
+        let characters: Vec<usize> = (0..=written.len()).collect();
+        assert_eq!(in_deltas(&cut(written, &characters)), in_clauses(written), "{written:?}");
+    }
+}
+
+#[test]
+fn other_languages_lose_only_layout_and_emoji() {
+    for (language, written, said) in [
+        (
+            "de",
+            "## Angebot\n- **3 Zimmer**, 85 m² 🏠\n- [Lage](https://example.com/1)",
+            "Angebot. 3 Zimmer, 85 m². Lage",
+        ),
+        ("es-MX", "¿Cuánto cuesta? $1,200.50 ⭐", "¿Cuánto cuesta? $1,200.50"),
+        ("fr", "3 * 4 = 12 « voilà »", "3 * 4 = 12 « voilà »"),
+        ("hi", "क्या हाल है? ५ कमरे 👩\u{200d}👧", "क्या हाल है? ५ कमरे"),
+        ("en-GB", "£1 🙂", "one pound"),
+        ("", "$5", "five dollars"),
+    ] {
+        let spoken = SpokenReply::in_language(language).push_clause(written);
+        assert_eq!(spoken.text(), said, "{language}");
+        check_way_back(written, &spoken);
+    }
+    let written = "Es kostet 525.000 € heute.";
+    let spoken = SpokenReply::in_language("de").push_clause(written);
+    assert_eq!(&written[..spoken.written_end("Es kostet 525.000".len())], "Es kostet 525.000");
+}
+
+#[test]
 fn a_reply_in_clauses_is_said_as_a_whole_one() {
     let text = "I found 2 homes under $600k. 1208 Barton Dr is a 3bd/2.5ba with 1,850 sq ft for $525,000; the other, \
                 at 310 E 5th St Unit 4B, was built in 1998. Shall I book Sat, Jun 7 at 10:30 am?";
@@ -137,20 +168,39 @@ fn a_reply_in_clauses_is_said_as_a_whole_one() {
 
 /// The clauses of a reply as they are said, and the written bytes that were booked at their ends.
 fn in_clauses(text: &str) -> (Vec<String>, usize) {
+    in_deltas(&[text])
+}
+
+/// The same, where the text comes in pieces and each clause is said as soon as it is there.
+fn in_deltas(deltas: &[&str]) -> (Vec<String>, usize) {
     let mut chunker = Chunker::default();
-    chunker.push_delta(text);
-    chunker.finish();
     let mut reply = SpokenReply::default();
-    let mut shown = 0;
-    let said = std::iter::from_fn(|| chunker.poll_clause())
-        .map(|clause| {
+    let (mut said, mut shown) = (Vec::new(), 0);
+    let mut say = |chunker: &mut Chunker| {
+        while let Some(clause) = chunker.poll_clause() {
             let spoken = reply.push_clause(&clause);
             check_way_back(&clause, &spoken);
             shown += spoken.written_end(spoken.text().len());
-            spoken.into_text()
-        })
-        .collect();
+            said.push(spoken.into_text());
+        }
+    };
+    for delta in deltas {
+        chunker.push_delta(delta);
+        say(&mut chunker);
+    }
+    chunker.finish();
+    say(&mut chunker);
     (said, shown)
+}
+
+/// A text cut at the characters at or before the given places.
+fn cut<'a>(text: &'a str, places: &[usize]) -> Vec<&'a str> {
+    let mut ends: Vec<usize> =
+        places.iter().map(|place| text.floor_char_boundary(place % (text.len() + 1))).collect();
+    ends.push(text.len());
+    ends.sort_unstable();
+    let mut from = 0;
+    ends.into_iter().map(|end| &text[std::mem::replace(&mut from, end)..end]).collect()
 }
 
 /// Panics if the way back falls, leaves the text, splits a word or an amount, or does not end at the end.
@@ -191,6 +241,19 @@ proptest! {
         let (said, shown) = in_clauses(&text);
         prop_assert!(said.iter().all(|said| is_sayable(said)), "{:?}", said);
         prop_assert_eq!(shown, text.len());
+    }
+
+    #[test]
+    fn any_split_of_the_deltas_is_said_the_same(text in written(), places in prop::collection::vec(0usize..2_000, 0..12)) {
+        prop_assert_eq!(in_deltas(&cut(&text, &places)), in_clauses(&text));
+    }
+
+    #[test]
+    fn other_languages_keep_their_words_and_lead_back(text in written()) {
+        let spoken = SpokenReply::in_language("de-AT").push_clause(&text);
+        check_way_back(&text, &spoken);
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).count();
+        prop_assert!(letters(spoken.text()) <= letters(&text), "{:?} from {:?}", spoken.text(), text);
     }
 
     #[test]

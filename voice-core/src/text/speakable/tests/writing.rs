@@ -68,4 +68,8 @@ pub(super) const CASES: Cases = &[
     ("👍🏽", ""),
     ("⭐⭐⭐", ""),
     ("1\u{fe0f}⃣ bed", "one bed"),
+    ("est. payment", "estimated payment"),
+    ("Great! 🎉🎉 See you 😀.", "Great! See you."),
+    ("1,850 sq ft. 🏠 Tours daily", "one thousand eight hundred fifty square feet. Tours daily"),
+    ("12 Oak St. 👍 it sold", "twelve Oak Street it sold"),
 ];
