@@ -104,6 +104,8 @@ impl Speech {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(None) => self.clauses = None,
                 Poll::Ready(Some(clause)) => {
+                    // The session's clauses are speakable and stay as they are. This voice skips what it cannot
+                    // read without a word, so it makes sure.
                     let text = speakable(&clause);
                     let mut pieces: Vec<&str> = pieces(&text);
                     if pieces.is_empty() {

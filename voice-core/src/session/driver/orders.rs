@@ -44,22 +44,22 @@ impl Driver {
                 } else {
                     self.conversation.push_user(&said);
                 }
-                let mut answer = Answer::new(reply);
+                let mut answer = Answer::new(reply, &self.parts.language);
                 let deadline = self.parts.context_deadline;
                 answer.look_up(self.parts.context.as_ref(), self.options.id, &said, deadline);
                 self.answer = Some(answer);
             }
             Command::Speak { reply, clause } => {
                 if self.answer.as_ref().is_none_or(|a| a.reply != reply) {
-                    self.answer = Some(Answer::new(reply));
+                    self.answer = Some(Answer::new(reply, &self.parts.language));
                 }
                 if let Some(answer) = &mut self.answer {
                     if answer.speech.is_none() && !answer.audio_came {
                         self.outgoing = None;
                         self.playout.begin(reply, self.dialogue.release_at());
                     }
-                    self.playout.announce_clause(reply, &clause);
-                    answer.speak(&mut *self.voice, clause);
+                    let spoken = answer.speak(&mut *self.voice, &clause);
+                    self.playout.announce_clause(reply, &clause, spoken);
                 }
             }
             Command::CommitReply { reply } => {
