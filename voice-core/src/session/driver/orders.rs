@@ -193,7 +193,11 @@ impl Driver {
                 self.queue_audio(rate, &samples)
             }
             Progress::Speech(Some(Ok(SpeechEvent::ClauseEnd))) => self.playout.close_clause(reply),
-            Progress::Speech(Some(Ok(SpeechEvent::Alignment(_)))) => {}
+            Progress::Speech(Some(Ok(SpeechEvent::Alignment(marks)))) => {
+                for mark in marks {
+                    self.playout.place_word(reply, mark.clause, mark.upto, mark.end);
+                }
+            }
             Progress::Speech(None) => {
                 answer.speech = None;
                 answer.convert_rest(&mut self.samples);

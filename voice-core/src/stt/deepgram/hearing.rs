@@ -169,7 +169,9 @@ impl Hearing {
 
     /// The caller seems to have stopped: the words of what was voiced are asked for now.
     pub(super) fn pause(&mut self) {
-        let Some(open) = self.utterances.back().filter(|u| u.to.is_none() && u.broken.is_none()) else { return };
+        let Some(open) = self.utterances.back().filter(|u| u.to.is_none() && u.broken.is_none()) else {
+            return;
+        };
         let voiced = open.voiced.end();
         if voiced > open.covered && !self.is_marked(voiced) {
             self.mark();
@@ -178,7 +180,9 @@ impl Hearing {
 
     pub(super) fn finalise(&mut self, now: SessionTime) {
         let end = self.backlog.end();
-        let Some(open) = self.utterances.back_mut().filter(|utterance| utterance.to.is_none()) else { return };
+        let Some(open) = self.utterances.back_mut().filter(|utterance| utterance.to.is_none()) else {
+            return;
+        };
         if let Some(error) = open.broken.take() {
             let utterance = open.id;
             self.utterances.pop_back();

@@ -264,8 +264,12 @@ pub fn parse_close(code: Option<u16>, reason: &str) -> ProviderError {
         "DATA-0000" => {
             ProviderError::Rejected { provider, detail: "DATA-0000: the audio was not readable".to_owned() }
         }
-        "NET-0000" => ProviderError::Unreachable { provider, detail: "NET-0000: no words in time".to_owned() },
-        "NET-0001" => ProviderError::Unreachable { provider, detail: "NET-0001: no audio in time".to_owned() },
+        "NET-0000" => {
+            ProviderError::Unreachable { provider, detail: "NET-0000: no words in time".to_owned() }
+        }
+        "NET-0001" => {
+            ProviderError::Unreachable { provider, detail: "NET-0001: no audio in time".to_owned() }
+        }
         word => close_refusal(provider, code, Some(word)),
     }
 }

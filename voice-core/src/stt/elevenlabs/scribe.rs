@@ -209,7 +209,8 @@ impl Scribe {
     }
 
     fn send_audio(&mut self, samples: &[i16], now: SessionTime) -> Transmit {
-        let previous = match self.open_mut().map(|open| open.words.settled()).filter(|text| !text.is_empty()) {
+        let previous = match self.open_mut().map(|open| open.words.settled()).filter(|text| !text.is_empty())
+        {
             Some(settled) => settled.to_owned(),
             None => self.previous.clone(),
         };
