@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{decoded, hear, hear_whole, ogg, opus_packets, rms};
+use common::{assert_any_split_is_the_same, decoded, hear, hear_whole, ogg, opus_packets, rms};
 use ogg::Layout;
 use voice_core::ingress::{Ingress, IngressError, Limits};
 
@@ -144,6 +144,149 @@ fn chained_streams_go_on_in_one_timeline() {
     let open = Layout { eos: false, ..Default::default() };
     let restarted = [ogg::file(&packets, &open), ogg::file(&packets, &open)].concat();
     assert_eq!(hear_whole(&restarted).ends, [frames, 2 * frames]);
+}
+
+#[test]
+fn a_last_page_that_comes_twice_is_passed_over_at_every_split_point() {
+    let (packets, pre_skip) = opus_packets(0.12);
+    let pages = ogg::pages(&packets, &Layout { pre_skip, per_page: 3, ..Default::default() });
+    let alone = hear_whole(&pages.concat());
+    let mut twice = pages.clone();
+    twice.extend(pages.last().cloned());
+    assert!(assert_any_split_is_the_same(&twice.concat()) == alone);
+    // What follows is still found.
+    twice.extend(ogg::pages(&packets, &Layout { serial: 8, pre_skip, per_page: 3, ..Default::default() }));
+    let heard = assert_any_split_is_the_same(&twice.concat());
+    assert_eq!((heard.error, heard.ends), (None, vec![alone.frames(), 2 * alone.frames()]));
+}
+
+#[test]
+fn another_stream_that_ends_after_ours_is_passed_over_at_every_split_point() {
+    let (packets, pre_skip) = opus_packets(0.12);
+    let mut pages = ogg::pages(&packets, &Layout { pre_skip, per_page: 3, ..Default::default() });
+    let alone = hear_whole(&pages.concat());
+    pages.insert(0, ogg::packets_page(2, 0, 99, 0, &[b"\x80theora header"]));
+    pages.push(ogg::packets_page(0, 5, 99, 1, &[b"picture"]));
+    pages.push(ogg::packets_page(4, 9, 99, 2, &[b"OggS, the last picture"]));
+    assert!(assert_any_split_is_the_same(&pages.concat()) == alone);
+}
+
+#[test]
+fn a_stream_that_goes_on_behind_its_last_page_is_heard_at_every_split_point() {
+    let (packets, pre_skip) = opus_packets(0.24);
+    let layout = Layout { pre_skip, per_page: 3, ..Default::default() };
+    let whole = hear_whole(&ogg::file(&packets, &layout));
+    // The writer believed that the second page of audio was its last.
+    let mut pages = ogg::pages(&packets, &layout);
+    let early: Vec<&[u8]> = packets[3..6].iter().map(Vec::as_slice).collect();
+    pages[3] = ogg::packets_page(4, 6 * 960, layout.serial, 3, &early);
+    let heard = assert_any_split_is_the_same(&pages.concat());
+    assert_eq!((heard.error.clone(), heard.concealed_frames()), (None, 0));
+    let said = 6 * 320 - usize::from(pre_skip).div_ceil(3);
+    assert_eq!(heard.ends, [6, 12], "the stated end is told at once");
+    assert_eq!(heard.samples[..said], whole.samples[..said]);
+    let rest = said..12 * 320 - usize::from(pre_skip).div_ceil(3);
+    assert_eq!(heard.samples[6 * 320..][..rest.len()], whole.samples[rest]);
+}
+
+#[test]
+fn rubbish_between_two_streams_is_passed_over_at_every_split_point_within_bounds() {
+    let (packets, pre_skip) = opus_packets(0.1);
+    let file = |serial| ogg::file(&packets, &Layout { serial, pre_skip, per_page: 3, ..Default::default() });
+    let alone = hear_whole(&file(7));
+    let rubbish = b"OggOggS rubbish OggS\0\x02 more OggS";
+    let heard = assert_any_split_is_the_same(&[&file(7)[..], rubbish, &file(8)].concat());
+    assert_eq!((heard.error, heard.ends), (None, vec![alone.frames(), 2 * alone.frames()]));
+    assert_eq!(heard.samples, [&alone.samples[..], &alone.samples].concat());
+    for (count, expected) in
+        [(1_000_000, None), (1_100_000, Some("the stream is malformed: no recording follows"))]
+    {
+        let heard = hear_whole(&[&file(7)[..], &vec![0x55; count], &file(8)].concat());
+        match (heard.error, expected) {
+            (None, None) => assert_eq!(heard.ends.len(), 2),
+            (Some(error), Some(expected)) => assert!(error.to_string().starts_with(expected), "{error}"),
+            (error, _) => panic!("{count} bytes of rubbish: {error:?}"),
+        }
+    }
+}
+
+#[test]
+fn firefox_may_send_its_last_page_twice() {
+    let file = voice_fixtures::read("browser", "firefox-ogg-250.ogg").unwrap();
+    let last = file.windows(4).rposition(|bytes| bytes == b"OggS").unwrap();
+    let alone = hear_whole(&file);
+    assert_eq!((alone.error.clone(), alone.ends.len()), (None, 1));
+    let twice = [&file[..], &file[last..]].concat();
+    for at in (last..twice.len()).step_by(7) {
+        let (a, b) = twice.split_at(at);
+        assert!(hear(None, [a, b]) == alone, "split at {at}");
+    }
+}
+
+#[test]
+fn a_stream_beside_ours_may_end_as_late_as_it_likes_but_unknown_pages_are_bounded() {
+    let (packets, _) = opus_packets(0.1);
+    let mut pages = ogg::pages(&packets, &Layout::default());
+    let alone = hear_whole(&pages.concat());
+    pages.insert(0, ogg::packets_page(2, 0, 99, 0, &[b"\x80theora header"]));
+    let picture = vec![7; 60_000];
+    pages.extend((1..40).map(|n| ogg::packets_page(0, 5, 99, n, &[&picture])));
+    assert!(hear(None, pages.iter().map(Vec::as_slice)) == alone);
+    pages.extend((1..40).map(|n| ogg::packets_page(0, 5, 77, n, &[&picture])));
+    let error = hear(None, pages.iter().map(Vec::as_slice)).error.unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the stream is malformed: no recording follows after the end of the last one"
+    );
+}
+
+#[test]
+fn a_stream_without_its_first_page_is_explained() {
+    let (packets, _) = opus_packets(0.1);
+    let pages = ogg::pages(&packets, &Layout::default());
+    for from in [1, 2] {
+        let error = hear_whole(&pages[from..].concat()).error;
+        assert_eq!(error, Some(IngressError::StartMissing { container: "Ogg" }));
+        assert!(error.unwrap().close_reason().contains("the start of this Ogg recording is missing"));
+    }
+}
+
+#[test]
+fn a_hole_before_the_last_page_takes_its_time() {
+    let (packets, _) = opus_packets(1.0);
+    let mut pages = ogg::pages(&packets, &Layout::default());
+    let whole = hear_whole(&pages.concat());
+    pages.remove(pages.len() - 2);
+    let heard = hear_whole(&pages.concat());
+    assert_eq!((heard.error.clone(), heard.frames()), (None, whole.frames()));
+    assert!((4..=6).contains(&heard.concealed_frames()), "{}", heard.concealed_frames());
+}
+
+#[test]
+fn a_packet_that_cannot_be_decoded_takes_its_time() {
+    let (mut packets, _) = opus_packets(1.0);
+    let whole = hear_whole(&ogg::file(&packets, &Layout::default()));
+    // One frame of 20 ms with more padding than there are bytes.
+    packets[23] = vec![0xFB, 0x41, 9, 7, 0];
+    let heard = hear_whole(&ogg::file(&packets, &Layout::default()));
+    assert_eq!((heard.error.clone(), heard.frames()), (None, whole.frames()));
+    assert!((1..=2).contains(&heard.concealed_frames()), "{}", heard.concealed_frames());
+    let tail = 10_000..15_000;
+    let (score, shift) = common::likeness(&heard.samples[tail.clone()], &whole.samples[tail], 10);
+    assert!(score > 0.99 && shift == 0, "{score} at {shift}");
+}
+
+#[test]
+fn any_number_of_empty_packets_is_concealed() {
+    let (mut packets, _) = opus_packets(2.0);
+    packets[20..80].iter_mut().for_each(Vec::clear);
+    let layout = Layout { pre_skip: 0, ..Default::default() };
+    let heard = hear_whole(&ogg::file(&packets, &layout));
+    assert_eq!((heard.error.clone(), heard.frames(), heard.concealed_frames()), (None, 100, 60));
+    // Within a page too: it is known how long the page is, but not where in it something is missing.
+    packets[7].clear();
+    let heard = hear_whole(&ogg::file(&packets, &layout));
+    assert_eq!((heard.error.clone(), heard.frames(), heard.concealed_frames()), (None, 100, 61));
 }
 
 #[test]

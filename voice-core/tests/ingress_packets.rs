@@ -85,6 +85,34 @@ fn an_empty_message_stands_for_a_lost_packet() {
 }
 
 #[test]
+fn a_lost_packet_is_as_long_as_the_one_before_it() {
+    let (packets, _) = opus_packets(1.2);
+    let long: Vec<Vec<u8>> = packets.chunks(3).map(common::merge).collect();
+    let mut messages: Vec<&[u8]> = long.iter().map(Vec::as_slice).collect();
+    messages[7] = &[];
+    let heard = hear(OPUS, messages.clone());
+    assert_eq!((heard.frames(), heard.concealed_frames(), heard.error), (60, 3, None));
+    messages[8] = &[];
+    messages[9] = &[0xFF, 0xFF, 0xFF];
+    let heard = hear(OPUS, messages);
+    assert_eq!((heard.frames(), heard.concealed_frames(), heard.error), (60, 9, None));
+}
+
+#[test]
+fn lost_packets_before_the_first_are_nothing() {
+    let (packets, _) = opus_packets(0.2);
+    let whole = decoded(&packets, 0);
+    for lost in [1, 2, 5, 100] {
+        let messages = vec![&[][..]; lost].into_iter().chain(packets.iter().map(Vec::as_slice));
+        hear(OPUS, messages).assert_is(&whole);
+    }
+    // Not even when no other ever comes.
+    let heard = hear(OPUS, vec![&[][..]; 5]);
+    assert_eq!((heard.frames(), heard.error, heard.ends), (0, None, vec![0]));
+    assert_eq!(hear(None, [&[][..]]).error, Some(IngressError::Empty), "a recording is another matter");
+}
+
+#[test]
 fn a_spoilt_packet_is_concealed_and_many_are_an_error() {
     let (packets, _) = opus_packets(1.0);
     let mut messages: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();

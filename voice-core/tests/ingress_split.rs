@@ -57,7 +57,8 @@ fn a_broken_webm_at_every_split_point() {
     broken.drain(400..530);
     let cut = broken.len() - 30;
     broken.truncate(cut);
-    broken.extend(&messages[0]);
+    // A recorder that starts anew never writes the same again.
+    broken.extend(&webm::messages(&packets, 20, 5, 2, pre_skip)[0]);
     let heard = assert_any_split_is_the_same(&broken);
     assert_eq!(heard.error, None);
     assert_eq!(heard.ends.len(), 2);

@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{Heard, hear_whole, hear_with, likeness, rms, voice, wav};
+use common::{
+    Heard, assert_any_split_is_the_same, hear_whole, hear_with, likeness, opus_packets, rms, voice, wav, webm,
+};
 use voice_core::codec::g711;
 use voice_core::ingress::{Ingress, IngressError, Limits};
 
@@ -53,6 +55,58 @@ fn a_length_of_nothing_or_too_much_lasts_until_the_bytes_end() {
         let heard = hear_whole(&wav::file(&[wav::format(1, 1, 16_000, 16)], stated, &wav::s16(&samples)));
         heard.assert_is(&samples);
         assert_eq!(heard.ends, [6], "{stated}");
+    }
+}
+
+#[test]
+fn audio_behind_a_stale_length_is_heard_at_every_split_point() {
+    let samples = voice(16_000, 0.05);
+    // The stated end cuts a frame, a sample, or comes at once.
+    for stated in [640u32, 1_000, 641, 2] {
+        let file = wav::file(&[wav::format(1, 1, 16_000, 16)], stated, &wav::s16(&samples));
+        let heard = assert_any_split_is_the_same(&file);
+        assert_eq!(heard.error, None, "{stated}");
+        let whole = stated as usize / 2;
+        let first = whole.next_multiple_of(320);
+        assert_eq!(heard.ends[0] * 320, first, "the stated end is told at once");
+        assert_eq!(&heard.samples[..whole], &samples[..whole]);
+        let rest = &samples[(stated as usize).div_ceil(2)..];
+        assert_eq!(&heard.samples[first..first + rest.len()], rest, "{stated}");
+        assert_eq!(heard.ends, [first / 320, (first + rest.len()).div_ceil(320)]);
+    }
+}
+
+#[test]
+fn megabytes_behind_a_stale_length_are_heard_and_then_the_next_file() {
+    let samples = voice(48_000, 20.0);
+    let mut stream = wav::file(&[wav::format(1, 2, 48_000, 16)], 19_200, &wav::s16(&samples));
+    assert!(stream.len() > 1_900_000);
+    stream.extend(wav::mono16(16_000, &voice(16_000, 0.1)));
+    let heard = hear_whole(&stream);
+    assert_eq!((heard.error.clone(), heard.ends), (None, vec![5, 500, 505]));
+}
+
+#[test]
+fn what_follows_the_data_is_told_apart() {
+    let samples = voice(16_000, 0.04);
+    let (packets, _) = opus_packets(0.1);
+    let recording = webm::messages(&packets, 20, 5, 1, 0).concat();
+    let plain = wav::mono16(16_000, &samples);
+    let mut odd = wav::file(&[wav::format(7, 1, 16_000, 8)], 641, &[0x11; 641]);
+    odd.push(0);
+    // A known name is believed whatever its size; any other needs a size that can be passed over.
+    let picture = wav::chunk(b"id3 ", &vec![5; 3 << 20]);
+    let own = wav::chunk(b"ownr", &[9; 301]);
+    for (file, ends) in [
+        ([&plain[..], &picture].concat(), vec![2]),
+        ([&plain[..], &own, &picture].concat(), vec![2]),
+        ([&odd[..], &own, &plain].concat(), vec![3, 5]),
+        ([&odd[..odd.len() - 1], &own, &plain].concat(), vec![3, 5]),
+        ([&odd[..], &recording].concat(), vec![3, 8]),
+        ([&plain[..], b"\r\n"].concat(), vec![2]),
+    ] {
+        let heard = hear_whole(&file);
+        assert_eq!((heard.error, heard.ends), (None, ends));
     }
 }
 

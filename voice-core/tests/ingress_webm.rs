@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{Heard, decoded, hear, hear_whole, likeness, merge, opus_packets, rms, webm};
+use common::{
+    Heard, assert_any_split_is_the_same, decoded, hear, hear_whole, likeness, merge, opus_packets, rms, webm,
+};
 use voice_core::ingress::{Ingress, IngressError, Limits};
 use webm::{
     block_payload, cluster, ebml_header, element, info, lace, number, open, simple_block, start, tracks,
@@ -223,6 +225,69 @@ fn repeated_messages_are_heard_once() {
 }
 
 #[test]
+fn a_first_message_that_comes_twice_is_heard_once_at_every_split_point() {
+    let (packets, pre_skip) = opus_packets(0.12);
+    let expected = decoded(&packets, pre_skip);
+    for inside in [false, true] {
+        let mut messages = webm::messages(&packets, 20, 2, 1, pre_skip);
+        if inside {
+            messages = webm::cut_inside_elements(&messages);
+        }
+        let again = messages[0].clone();
+        // At once, and after another message.
+        for at in [1, 2] {
+            let mut twice = messages.clone();
+            twice.insert(at, again.clone());
+            let heard = assert_any_split_is_the_same(&twice.concat());
+            heard.assert_is(&expected);
+            assert_eq!((heard.ends, heard.concealed.contains(&true)), (vec![6], false), "{inside} {at}");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_comes_twice_without_audio_costs_nothing() {
+    let (packets, pre_skip) = opus_packets(0.1);
+    let blocks: Vec<u8> =
+        packets.iter().enumerate().flat_map(|(i, p)| simple_block(1, i as i16 * 20, p)).collect();
+    let header = start(1, pre_skip);
+    let stream = [header.clone(), header, cluster(0), blocks].concat();
+    assert_any_split_is_the_same(&stream).assert_is(&decoded(&packets, pre_skip));
+}
+
+#[test]
+fn a_header_that_waits_is_read_when_nothing_more_comes() {
+    let (packets, pre_skip) = opus_packets(0.1);
+    let recording = webm::messages(&packets, 20, 5, 1, pre_skip).concat();
+    let mut ingress = Ingress::sniffing(Limits::default());
+    let mut heard = Heard::default();
+    for _ in 0..2 {
+        ingress.push(&recording).unwrap();
+        assert!(heard.pull(&mut ingress));
+    }
+    assert!(ingress.is_undecided(), "the recording again, or its only message twice");
+    ingress.decide().unwrap();
+    assert!(heard.pull(&mut ingress));
+    assert!(!ingress.is_undecided());
+    ingress.finish().unwrap();
+    assert!(heard.pull(&mut ingress));
+    assert_eq!((heard.error.clone(), heard.ends), (None, vec![5, 10]));
+}
+
+#[test]
+fn a_recording_without_its_first_message_is_explained() {
+    for (messages, _) in [chromium(1.2), firefox(1.2)] {
+        for lost in 1..messages.len() {
+            let error = hear_all(&messages[lost..]).error;
+            assert_eq!(error, Some(IngressError::StartMissing { container: "WebM" }), "{lost} lost");
+        }
+    }
+    // What only has a block's ID in front is not taken for one.
+    let other = hear_whole(&[0xA3; 64]).error;
+    assert_eq!(other, Some(IngressError::Unrecognised));
+}
+
+#[test]
 fn a_jump_of_timestamps_is_filled_up_to_five_seconds() {
     let (packets, _) = opus_packets(0.4);
     for (jump_ms, filled) in [(20u64, 1), (200, 10), (4_000, 200), (60_000, 250)] {
@@ -266,10 +331,10 @@ fn a_restarted_recorder_goes_on_in_the_same_timeline() {
 
 #[test]
 fn a_restart_inside_an_unfinished_block_is_found() {
-    let (messages, expected) = chromium(1.2);
-    let first = messages.concat();
+    let first = chromium(1.2).0.concat();
+    let (again, expected) = firefox(1.2);
     for cut in [1, 30, 77, 200, 351] {
-        let stream = [&first[..first.len() - cut], &first[..]].concat();
+        let stream = [&first[..first.len() - cut], &again.concat()].concat();
         let heard = hear_whole(&stream);
         assert_eq!((heard.error, heard.ends.len()), (None, 2), "cut by {cut}");
         let second = &heard.samples[heard.ends[0] * 320..];
@@ -320,6 +385,19 @@ fn silence_as_dtx_keeps_time_by_timestamps() {
     }
     let heard = hear_whole(&file);
     assert_eq!((heard.error.clone(), heard.frames()), (None, 20));
+}
+
+#[test]
+fn any_number_of_empty_blocks_is_concealed() {
+    let (packets, _) = opus_packets(2.0);
+    let mut file = [start(1, 0), cluster(0)].concat();
+    for (i, packet) in packets.iter().enumerate() {
+        let packet = if (20..80).contains(&i) { &[][..] } else { packet };
+        file.extend(simple_block(1, i as i16 * 20, packet));
+    }
+    let heard = hear_whole(&file);
+    assert_eq!((heard.error.clone(), heard.frames(), heard.concealed_frames()), (None, 100, 60));
+    assert!(heard.concealed[20..80].iter().all(|&concealed| concealed), "where they were");
 }
 
 #[test]

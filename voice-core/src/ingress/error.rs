@@ -27,6 +27,12 @@ pub enum IngressError {
     /// Bytes of no known kind; raw samples look like this.
     #[error("format not recognised (raw samples need ?in=pcm16); accepted: WAV, WebM/Opus, Ogg/Opus")]
     Unrecognised,
+    /// The bytes come from the middle of a recording: its first message was lost, and nothing can be heard without it.
+    #[error("the start of this {container} recording is missing; send it from its first message on")]
+    StartMissing {
+        /// Which container.
+        container: &'static str,
+    },
     /// The recording ended and had no bytes.
     #[error("the recording is empty; accepted: WAV, WebM/Opus, Ogg/Opus, or ?in=pcm16, ulaw, alaw, opus")]
     Empty,

@@ -30,7 +30,8 @@ pub enum Declared {
         /// Mono or interleaved stereo.
         channels: Channels,
     },
-    /// One Opus packet in each message; an empty message stands for a lost packet.
+    /// One Opus packet in each message; an empty message stands for a lost packet as long as the last one that came.
+    /// Before the first packet an empty message changes nothing, since nothing tells how long a packet is.
     OpusPackets {
         /// What the sender says; every packet names its own, and both are decoded to mono.
         channels: Channels,

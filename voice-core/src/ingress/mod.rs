@@ -37,7 +37,7 @@ pub use limits::Limits;
 use crate::audio::{Frame, SampleRate};
 use crate::codec::SampleCoding;
 
-use between::{Between, Found};
+use between::{Before, Between, Found};
 use byte_queue::ByteQueue;
 use ogg::OggReader;
 use packets::PacketReader;
@@ -152,7 +152,8 @@ impl Ingress {
     }
 
     /// Queues one message of the caller. Nothing is decoded here. An empty message changes nothing, since recorders
-    /// send such; only where a message is one Opus packet it stands for a lost one.
+    /// send such; only where a message is one Opus packet it stands for a lost one, of which nothing is heard before the
+    /// first packet that came.
     ///
     /// Fails when more waits than [`Limits`] allow, after [`finish`](Self::finish), and after an earlier error.
     pub fn push(&mut self, message: &[u8]) -> Result<(), IngressError> {
@@ -213,26 +214,38 @@ impl Ingress {
     /// Says that no more bytes will come: the next polls give what is left, the last frame padded with silence, and
     /// then [`Pulled::Ended`] for what was still open.
     ///
-    /// Fails if messages came and all of them were empty. A caller who never sent anything is no error.
+    /// Fails if messages came and all of them were empty, unless each stands for a lost packet. A caller who never sent
+    /// anything is no error.
     pub fn finish(&mut self) -> Result<(), IngressError> {
         self.bytes.close();
-        if self.messaged && self.bytes.len() == 0 && self.bytes.position() == 0 {
+        let empty = self.messaged && self.bytes.len() == 0 && self.bytes.position() == 0;
+        if empty && !matches!(self.source, Source::Packets(_)) {
             self.fault.get_or_insert(IngressError::Empty);
             return Err(IngressError::Empty);
         }
         Ok(())
     }
 
-    /// Whether bytes came that are too few to tell what they are.
+    /// Whether bytes came that are too few to tell what they are: a beginning, or a header in mid-stream that may be a
+    /// message that came twice.
     pub fn is_undecided(&self) -> bool {
-        matches!(self.source, Source::Sniffing) && self.bytes.len() > 0
+        match &self.source {
+            Source::Sniffing => self.bytes.len() > 0,
+            Source::WebM(reader) => reader.is_undecided(),
+            _ => false,
+        }
     }
 
-    /// Names what is undecided: nothing more came for so long that nothing more is to be expected.
+    /// Decides what is undecided: nothing more came for so long that nothing more is to be expected. Poll again after
+    /// it, since a header that waited is now read.
     ///
-    /// Fails where there is something undecided, and every later call does too.
+    /// Fails where a beginning is undecided, and every later call does too.
     pub fn decide(&mut self) -> Result<(), IngressError> {
         if !self.is_undecided() {
+            return Ok(());
+        }
+        if let Source::WebM(reader) = &mut self.source {
+            reader.decide();
             return Ok(());
         }
         let error = foreign(&self.bytes);
@@ -269,6 +282,14 @@ impl Ingress {
                     *source = Source::reader(kind);
                     Ok(Step::Worked)
                 }
+                Found::MoreData(reader) => {
+                    *source = Source::Wav(reader);
+                    Ok(Step::Worked)
+                }
+                Found::MorePages(reader) => {
+                    *source = Source::Ogg(reader);
+                    Ok(Step::Worked)
+                }
                 Found::NeedMore => Ok(Step::NeedMore),
             },
             Source::Raw(track) => {
@@ -296,7 +317,12 @@ impl Ingress {
 
     fn end_source(&mut self) {
         self.source.flush(&mut self.ready);
-        self.source = Source::Between(Between::after(self.source.kind()));
+        let before = match std::mem::replace(&mut self.source, Source::Done) {
+            Source::Wav(reader) => reader.tail().map_or(Before::Wav, Before::WavData),
+            Source::Ogg(reader) => Before::Ogg(reader),
+            _ => Before::Other,
+        };
+        self.source = Source::Between(Between::after(before));
         self.ending = true;
     }
 }
@@ -307,15 +333,6 @@ impl Source {
             Kind::Wav => Self::Wav(Box::new(WavReader::new())),
             Kind::WebM => Self::WebM(Box::new(WebmReader::new())),
             Kind::Ogg => Self::Ogg(Box::new(OggReader::new())),
-        }
-    }
-
-    fn kind(&self) -> Option<Kind> {
-        match self {
-            Self::Wav(_) => Some(Kind::Wav),
-            Self::WebM(_) => Some(Kind::WebM),
-            Self::Ogg(_) => Some(Kind::Ogg),
-            _ => None,
         }
     }
 
@@ -336,5 +353,8 @@ impl Source {
 }
 
 fn foreign(bytes: &ByteQueue) -> IngressError {
+    if webm::begins_inside(bytes.as_slice()) {
+        return IngressError::StartMissing { container: "WebM" };
+    }
     sniff::name_foreign(bytes.as_slice()).map_or(IngressError::Unrecognised, IngressError::Foreign)
 }

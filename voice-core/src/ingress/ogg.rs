@@ -2,7 +2,8 @@
 //!
 //! A page is used only when it is whole and its checksum fits; its packets are then decoded one by one. Page numbers
 //! tell of lost pages, granule positions of how much was lost and of the end-trim. The first Opus stream is read, other
-//! streams beside it are passed over. A new stream's first page ends this container; the next reader takes it.
+//! streams beside it are passed over. A new stream's first page ends this container; the next reader takes it. What
+//! comes after our last page without being such a first page is the business of [`Between`](super::between::Between).
 
 use crate::audio::SampleRate;
 
@@ -17,10 +18,14 @@ use super::{IngressError, Limits, Step};
 /// Bytes of a page header before its segment table (RFC 3533, section 6).
 const HEADER_BYTES: usize = 27;
 
-const MAGIC: &[u8] = b"OggS";
+pub(super) const MAGIC: &[u8] = b"OggS";
+
+/// Streams beside ours that are remembered, so that what is left of them after our end is known. Far more than a
+/// recording has; the pages of one more count as rubbish.
+const MAX_STREAMS: usize = 16;
 
 const CONTINUED: u8 = 0x01;
-const FIRST: u8 = 0x02;
+pub(super) const FIRST: u8 = 0x02;
 const LAST: u8 = 0x04;
 
 /// A jump of granule positions below 2.5 ms, the shortest packet, is rounding and not a loss.
@@ -32,6 +37,8 @@ pub(super) struct OggReader {
     format: Option<InputFormat>,
     track: Option<OpusTrack>,
     serial: u32,
+    /// The serial numbers of all streams that have begun, ours among them.
+    streams: Vec<u32>,
     /// The codec of a stream that is not Opus, for the error if no Opus follows.
     other: Option<String>,
     /// The number that the next page should have.
@@ -73,6 +80,7 @@ impl OggReader {
             format: None,
             track: None,
             serial: 0,
+            streams: Vec::new(),
             other: None,
             sequence: None,
             page: Page::default(),
@@ -84,6 +92,25 @@ impl OggReader {
 
     pub(super) fn format(&self) -> Option<InputFormat> {
         self.format
+    }
+
+    /// Whether a stream with this serial number has begun in this container.
+    pub(super) fn knows(&self, serial: u32) -> bool {
+        self.streams.contains(&serial)
+    }
+
+    /// Whether this page, found behind our last one, has more of our stream: some writers mark a page as the last and
+    /// go on (RFC 3533, section 6, forbids it, but the audio is there). Pages that came before do not count.
+    pub(super) fn goes_on(&self, page: &FoundPage<'_>) -> bool {
+        let Some(expected) = self.sequence.filter(|_| page.serial() == self.serial) else { return false };
+        page.flags() & FIRST == 0
+            && !page.lengths.is_empty()
+            && page.sequence().wrapping_sub(expected) as i32 >= 0
+    }
+
+    /// Reads on behind a last page that was none.
+    pub(super) fn go_on(&mut self) {
+        self.page = Page::default();
     }
 
     pub(super) fn step(
@@ -104,33 +131,19 @@ impl OggReader {
 
     /// Reads the next page of our stream, if it is whole.
     fn next_page(&mut self, bytes: &mut ByteQueue, limits: &Limits) -> Result<Step, IngressError> {
-        let seen = bytes.as_slice();
-        if !seen.starts_with(MAGIC) {
-            let stray = find_magic(seen);
-            if stray == 0 {
-                return Ok(Step::NeedMore);
-            }
-            return self.pass_over(bytes, stray, limits);
-        }
-        // The version is 0 and five flags are not in use; anything else only looks like a page.
-        if seen.get(4).is_some_and(|&version| version != 0) || seen.get(5).is_some_and(|&flags| flags > 7) {
-            return self.pass_over(bytes, MAGIC.len(), limits);
-        }
-        let Some((header, lengths, body)) = split_page(seen) else {
-            if bytes.is_closed() {
-                return self.pass_over(bytes, MAGIC.len(), limits);
-            }
-            return Ok(Step::NeedMore);
+        let found = match look(bytes.as_slice(), bytes.is_closed()) {
+            Front::Short => return Ok(Step::NeedMore),
+            Front::Stray(count) => return self.pass_over(bytes, count, limits),
+            Front::Page(found) => found,
         };
-        let total = HEADER_BYTES + lengths.len() + body.len();
-        if checksum(&seen[..total]) != u32_at(header, 22) {
-            // Only the mark is given up: a whole page may begin inside what this one claims to be.
-            return self.pass_over(bytes, MAGIC.len(), limits);
-        }
+        let FoundPage { header, lengths, body } = found;
+        let (flags, serial, total) = (found.flags(), found.serial(), found.total());
         self.stray = 0;
-        let (flags, serial) = (header[5], u32_at(header, 14));
         if flags & FIRST != 0 {
             let opus = body.starts_with(OpusHead::MAGIC);
+            if self.streams.len() < MAX_STREAMS && !self.streams.contains(&serial) {
+                self.streams.push(serial);
+            }
             match (&self.track, opus) {
                 // Streams that begin together: ours is the first.
                 (Some(_), true) if self.sequence.is_none() && serial != self.serial => {}
@@ -153,11 +166,13 @@ impl OggReader {
             return Ok(Step::Worked);
         }
         if self.track.is_none() {
-            let codec = self.other.take().unwrap_or_else(|| "without a header".to_owned());
-            return Err(IngressError::Codec { container: "Ogg", codec });
+            return Err(match self.other.take() {
+                Some(codec) => IngressError::Codec { container: "Ogg", codec },
+                None => IngressError::StartMissing { container: "Ogg" },
+            });
         }
         if serial == self.serial {
-            let sequence = u32_at(header, 18);
+            let sequence = found.sequence();
             let granule = u64::from(u32_at(header, 6)) | u64::from(u32_at(header, 10)) << 32;
             // All ones: no packet ends on this page. Other values with the top bit set are nonsense.
             let granule = Some(granule).filter(|&granule| granule >> 63 == 0);
@@ -189,12 +204,14 @@ impl OggReader {
             return;
         }
         let duration = page.duration_48k(packets);
-        if page.flags & LAST != 0 {
-            if !hole {
-                // RFC 7845, 4.4: the last granule position says where the audio ends.
-                page.keep_48k = Some(granule.saturating_sub(at_48k.unwrap_or(0)));
-            }
-        } else if let Some(expected) = *at_48k {
+        if page.flags & LAST != 0 && !hole {
+            // RFC 7845, 4.4: the last granule position says where the audio ends.
+            page.keep_48k = Some(granule.saturating_sub(at_48k.unwrap_or(0)));
+        } else if let Some(expected) = *at_48k
+            && duration > 0
+        {
+            // The time of pages without audio, of empty packets, is part of the gap before the next with some.
+            // Before a last page the hole looks shorter by what that page trims, which nobody can know here.
             let gap = granule.saturating_sub(duration).saturating_sub(expected);
             page.gap_48k = if gap >= MIN_GAP_48K { gap.min(MAX_GAP_48K) } else { 0 };
         }
@@ -231,10 +248,13 @@ impl OggReader {
                 track.gap(page.gap_48k, packet, ready);
                 page.gap_48k = 0;
             }
-            let duration = opus_packet::parse(packet).map_or(0, |shape| shape.duration_48k);
-            track.packet(packet, page.keep_48k, limits, ready)?;
+            // A packet that cannot be used still takes its time, as the granule positions count it (RFC 7845, 4.1).
+            let duration = u64::from(opus_packet::claimed_48k(packet));
+            if !track.packet(packet, page.keep_48k, limits, ready)? {
+                track.gap(page.keep_48k.map_or(duration, |keep| keep.min(duration)), &[], ready);
+            }
             if let Some(keep) = &mut page.keep_48k {
-                *keep = keep.saturating_sub(duration.into());
+                *keep = keep.saturating_sub(duration);
             }
         }
         packets.partial.clear();
@@ -300,6 +320,67 @@ impl Page {
         }
         duration
     }
+}
+
+/// What stands at the front of bytes among pages.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Front<'a> {
+    /// A whole page whose checksum fits.
+    Page(FoundPage<'a>),
+    /// More bytes are needed to tell.
+    Short,
+    /// So many bytes are no part of a page.
+    Stray(usize),
+}
+
+/// A whole page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FoundPage<'a> {
+    header: &'a [u8],
+    lengths: &'a [u8],
+    body: &'a [u8],
+}
+
+impl FoundPage<'_> {
+    pub(super) fn flags(&self) -> u8 {
+        self.header[5]
+    }
+
+    pub(super) fn serial(&self) -> u32 {
+        u32_at(self.header, 14)
+    }
+
+    fn sequence(&self) -> u32 {
+        u32_at(self.header, 18)
+    }
+
+    /// Bytes of the whole page, at most 65,307.
+    pub(super) fn total(&self) -> usize {
+        HEADER_BYTES + self.lengths.len() + self.body.len()
+    }
+}
+
+/// Looks for a page at the front (RFC 3533, section 6); `closed` says that no more bytes will come.
+pub(super) fn look(seen: &[u8], closed: bool) -> Front<'_> {
+    if !seen.starts_with(MAGIC) {
+        return match find_magic(seen) {
+            0 => Front::Short,
+            stray => Front::Stray(stray),
+        };
+    }
+    // The version is 0 and five flags are not in use; anything else only looks like a page.
+    if seen.get(4).is_some_and(|&version| version != 0) || seen.get(5).is_some_and(|&flags| flags > 7) {
+        return Front::Stray(MAGIC.len());
+    }
+    let Some((header, lengths, body)) = split_page(seen) else {
+        return if closed { Front::Stray(MAGIC.len()) } else { Front::Short };
+    };
+    let page = FoundPage { header, lengths, body };
+    if checksum(&seen[..page.total()]) != u32_at(header, 22) {
+        // Only the mark is given up: a whole page may begin inside what this one claims to be.
+        return Front::Stray(MAGIC.len());
+    }
+    Front::Page(page)
 }
 
 /// A page's header, segment lengths and body, if it is whole.

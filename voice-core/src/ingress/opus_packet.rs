@@ -47,6 +47,11 @@ pub(super) fn duration_48k(toc: u8, second: Option<u8>) -> Option<u32> {
     (frames > 0 && duration <= MAX_DURATION_48K).then_some(duration)
 }
 
+/// How long a packet claims to play, whether or not it can be decoded; 0 where nothing tells.
+pub(super) fn claimed_48k(packet: &[u8]) -> u32 {
+    packet.first().and_then(|&toc| duration_48k(toc, packet.get(1).copied())).unwrap_or(0)
+}
+
 /// Duration of one frame by the configuration in the TOC byte (RFC 6716, table 2).
 fn frame_48k(toc: u8) -> u32 {
     let config = toc >> 3;

@@ -36,7 +36,8 @@ impl OpusTrack {
     }
 
     /// Decodes one packet. With `keep_48k` only that much from its front is heard (the end-trim of a last packet).
-    /// `false`: the packet is unusable and nothing was put out. Too many of those in a row are an error.
+    /// `false`: the packet is unusable and nothing was put out. Too many of those in a row are an error, but not empty
+    /// ones: they stand for what was lost or not worth sending, and may be many.
     pub(super) fn packet(
         &mut self,
         packet: &[u8],
@@ -44,7 +45,10 @@ impl OpusTrack {
         limits: &Limits,
         ready: &mut Ready,
     ) -> Result<bool, IngressError> {
-        // libopus would take an empty packet for a loss, and anything that breaks the rules for an error.
+        if packet.is_empty() {
+            return Ok(false);
+        }
+        // What breaks the rules of a packet is not for the decoder to find out.
         let decoded = match opus_packet::parse(packet) {
             Some(_) => self.decoder.decode(packet),
             None => Err(CodecError::InvalidPacket),

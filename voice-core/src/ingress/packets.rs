@@ -12,8 +12,8 @@ use super::ready::Ready;
 use super::sniff::{self, Verdict};
 use super::{IngressError, Limits, Step};
 
-/// How much an empty message stands for, at 48 kHz: 20 ms, the usual packet.
-const LOST_48K: u64 = 960;
+/// How long a packet is where nothing tells, at 48 kHz: 20 ms, the usual packet.
+const USUAL_48K: u64 = 960;
 
 /// So many lost packets are guessed without waiting for the next one and what it may repair.
 const MOST_WAITING: u64 = 3;
@@ -26,12 +26,20 @@ pub(super) struct PacketReader {
     /// Lost packets before the one in front.
     lost: u64,
     started: bool,
+    /// How long the last packet played: senders keep to one length, so a lost packet had it too.
+    last_48k: u64,
 }
 
 impl PacketReader {
     pub(super) fn new(channels: Channels) -> Result<Self, IngressError> {
         let head = OpusHead { channels, pre_skip_48k: 0, gain_q8: 0 };
-        Ok(Self { track: OpusTrack::new(&head)?, lengths: VecDeque::new(), lost: 0, started: false })
+        Ok(Self {
+            track: OpusTrack::new(&head)?,
+            lengths: VecDeque::new(),
+            lost: 0,
+            started: false,
+            last_48k: USUAL_48K,
+        })
     }
 
     /// Notes the length of a message that is about to be queued.
@@ -65,7 +73,7 @@ impl PacketReader {
             });
         };
         if length == 0 {
-            // Before the first packet there is nothing that could have been lost.
+            // Before the first packet nothing is guessed: the decoder has nothing to guess from.
             self.lost += u64::from(self.started);
             // Beyond what a decoder can guess there is nothing to wait for.
             if self.lost == MOST_WAITING {
@@ -79,11 +87,13 @@ impl PacketReader {
             self.started = true;
         }
         if self.lost > 0 {
-            self.track.gap(self.lost * LOST_48K, packet, ready);
+            self.track.gap(self.lost * self.last_48k, packet, ready);
             self.lost = 0;
         }
-        if !self.track.packet(packet, None, limits, ready)? {
-            self.track.gap(LOST_48K, &[], ready);
+        if self.track.packet(packet, None, limits, ready)? {
+            self.last_48k = opus_packet::claimed_48k(packet).into();
+        } else {
+            self.track.gap(self.last_48k, &[], ready);
         }
         bytes.take(length);
         Ok(Step::Worked)
@@ -92,7 +102,7 @@ impl PacketReader {
     fn flush_lost(&mut self, next_packet: &[u8], ready: &mut Ready) -> bool {
         let any = self.lost > 0;
         if any {
-            self.track.gap(self.lost * LOST_48K, next_packet, ready);
+            self.track.gap(self.lost * self.last_48k, next_packet, ready);
             self.lost = 0;
         }
         any

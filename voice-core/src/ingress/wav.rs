@@ -1,8 +1,9 @@
 //! WAV: RIFF/WAVE and RF64, streamed, with a data length that may be missing or a lie.
 //!
 //! Recorders that do not know their length write 0, 0xFFFFFFFF or something huge; then the data lasts until the bytes
-//! end or another container's header follows. Chunks before the data are skipped without being held. What comes after
-//! the data is the business of [`Between`](super::between::Between).
+//! end or another WAV's header follows. Others write what they knew when they began. The stated end is told when it is
+//! reached; what then follows directly and is neither a chunk nor a header is more of the data, heard as a recording of
+//! unknown length. [`Between`](super::between::Between) finds that out. Chunks are skipped without being held.
 
 use crate::audio::{Channels, SampleRate};
 use crate::codec::SampleCoding;
@@ -11,6 +12,7 @@ use super::byte_queue::ByteQueue;
 use super::format::{Coding, Container, InputFormat};
 use super::raw::RawTrack;
 use super::ready::Ready;
+use super::sniff::{Verdict, sniff};
 use super::{IngressError, Limits, Step};
 
 /// Bytes of a RIFF header: "RIFF", its size, "WAVE".
@@ -28,6 +30,16 @@ const FORMAT_EXTENSIBLE: u16 = 0xFFFE;
 /// Length that stands for "see ds64" in RF64 and for "not known" in streams.
 const NO_LENGTH: u32 = u32::MAX;
 
+/// Bytes that tell what follows data: the header of a chunk, and a byte of padding before it.
+pub(super) const TELLING_BYTES: usize = 1 + CHUNK_HEADER_BYTES;
+
+/// Name and size of a chunk.
+const CHUNK_HEADER_BYTES: usize = 8;
+
+/// Chunks that follow the data of real files and may be large: notes, tags with pictures, production notes.
+const TRAILING_CHUNKS: &[&[u8; 4]] =
+    &[b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"aXML", b"_PMX", b"cue ", b"smpl", b"JUNK", b"FLLR"];
+
 /// Whether these 12 bytes start a WAV.
 pub(super) fn is_header(bytes: &[u8]) -> bool {
     bytes.len() >= HEADER_BYTES
@@ -43,6 +55,36 @@ pub(super) struct WavReader {
     track: Option<RawTrack>,
     /// The length of the data from a `ds64` chunk.
     long_length: Option<u64>,
+    /// The length that the data was said to have, once that much has been read.
+    stated: Option<u64>,
+}
+
+/// How data that goes on behind its stated end is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tail {
+    format: InputFormat,
+    coding: SampleCoding,
+    /// The stated length.
+    stated: u64,
+}
+
+impl Tail {
+    /// Whether a byte of padding follows the data.
+    pub(super) fn is_padded(&self) -> bool {
+        self.stated % 2 == 1
+    }
+}
+
+/// What follows the data of a WAV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// More bytes are needed to tell.
+    Short,
+    /// Padding, and then a container's header.
+    PaddedHeader,
+    /// So many bytes of padding and a chunk.
+    Chunk(u64),
+    Neither,
 }
 
 #[derive(Debug)]
@@ -50,13 +92,35 @@ enum State {
     Header,
     Chunk,
     Skip(u64),
-    /// Bytes of data still to come; `None` where nobody knows.
-    Data(Option<u64>),
+    /// Left of a sample that the stated end has cut.
+    Align(u64),
+    Data {
+        /// The stated length, if it is one.
+        stated: u64,
+        /// Bytes of data still to come; `None` where nobody knows.
+        left: Option<u64>,
+    },
 }
 
 impl WavReader {
     pub(super) fn new() -> Self {
-        Self { state: State::Header, format: None, track: None, long_length: None }
+        Self { state: State::Header, format: None, track: None, long_length: None, stated: None }
+    }
+
+    /// A reader of the data behind a stated end.
+    pub(super) fn going_on(tail: &Tail) -> Self {
+        let InputFormat { rate, channels, .. } = tail.format;
+        let track = RawTrack::new(tail.coding, rate, channels);
+        let block = track.block() as u64;
+        let state = State::Align(tail.stated.next_multiple_of(block) - tail.stated);
+        Self { state, format: Some(tail.format), track: Some(track), ..Self::new() }
+    }
+
+    /// Says how the data could go on, where it has ended because its stated length was over.
+    pub(super) fn tail(&self) -> Option<Tail> {
+        let (format, stated) = (self.format?, self.stated?);
+        let Coding::Samples(coding) = format.coding else { return None };
+        Some(Tail { format, coding, stated })
     }
 
     pub(super) fn format(&self) -> Option<InputFormat> {
@@ -92,8 +156,16 @@ impl WavReader {
                 self.state = State::Chunk;
                 Ok(Step::Worked)
             }
+            State::Align(left) => {
+                bytes.skip(left);
+                if *left > 0 {
+                    return Ok(Step::NeedMore);
+                }
+                self.state = State::Data { stated: 0, left: None };
+                Ok(Step::Worked)
+            }
             State::Chunk => self.chunk(bytes, limits),
-            State::Data(left) => {
+            State::Data { stated, left } => {
                 let Some(track) = &mut self.track else { return Err(malformed("data without a format")) };
                 let most = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
                 if most < track.block() {
@@ -104,6 +176,7 @@ impl WavReader {
                         *left = Some((most - rest) as u64);
                         return Ok(Step::NeedMore);
                     }
+                    self.stated = Some(*stated);
                     return Ok(Step::Ended);
                 }
                 // A recorder that was started anew sends another header into data of unknown or overstated length.
@@ -164,20 +237,47 @@ impl WavReader {
                     return Err(malformed("its data comes before its format"));
                 }
                 bytes.take(8);
-                self.state = State::Data(match size {
+                let left = match size {
                     0 => None,
                     NO_LENGTH => self.long_length.filter(|&length| length > 0),
                     size => Some(size.into()),
-                });
+                };
+                self.state = State::Data { stated: left.unwrap_or(0), left };
                 return Ok(Step::Worked);
             }
-            _ if id.iter().all(|b| (0x20..0x7F).contains(b)) => {}
+            _ if is_chunk_name(&id) => {}
             _ => return Err(malformed("a chunk has no readable name")),
         }
         bytes.take(8);
         self.state = State::Skip(padded);
         Ok(Step::Worked)
     }
+}
+
+/// Judges what follows the data of a WAV, or a chunk behind it. `padded`: a byte of padding should come first.
+///
+/// A chunk has a readable name, and unless the name is a known one, a size within [`Limits::resync_bytes`]. Loud audio
+/// may have four readable bytes, but hardly two near-silent samples right after them.
+pub(super) fn judge(seen: &[u8], padded: bool, closed: bool, limits: &Limits) -> Follows {
+    for padding in 0..=usize::from(padded && seen.first() == Some(&0)) {
+        let rest = &seen[padding..];
+        match sniff(rest) {
+            Verdict::Accepted(_) if padding > 0 => return Follows::PaddedHeader,
+            Verdict::Undecided if !closed => return Follows::Short,
+            _ => {}
+        }
+        let Some((head, _)) = rest.split_at_checked(CHUNK_HEADER_BYTES) else { continue };
+        let size = u32_at(head, 4);
+        let known = TRAILING_CHUNKS.iter().any(|name| head.starts_with(*name));
+        if known || is_chunk_name(&head[..4]) && u64::from(size) <= limits.resync_bytes {
+            return Follows::Chunk(padding as u64 + 8 + u64::from(size) + u64::from(size & 1));
+        }
+    }
+    if seen.len() < TELLING_BYTES && !closed { Follows::Short } else { Follows::Neither }
+}
+
+fn is_chunk_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| (0x20..0x7F).contains(byte))
 }
 
 /// Where in the data a new WAV header starts, or may start because the bytes end there.

@@ -101,6 +101,7 @@ impl Intake {
 
     /// Names what is undecided.
     pub(super) fn decide(&mut self) -> Result<(), IngressError> {
+        self.dry = false;
         self.ingress.decide()
     }
 

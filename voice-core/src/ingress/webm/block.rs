@@ -37,6 +37,16 @@ impl BlockHead {
         self.flags & LACING != 0
     }
 
+    /// Whether it has flags that no block of audio needs: invisible, or discardable.
+    pub(super) fn is_marked(&self) -> bool {
+        self.flags & (0x08 | 0x01) != 0
+    }
+
+    /// The frame of a block without lacing.
+    pub(super) fn single_frame<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
+        payload.get(self.length..).unwrap_or_default()
+    }
+
     /// Puts the bounds of the block's frames into `frames`. `None`: the lacing does not add up.
     pub(super) fn frames(&self, payload: &[u8], frames: &mut Vec<Range<usize>>) -> Option<()> {
         frames.clear();

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use super::repeat::{FNV_BASIS, fnv};
+
 /// Timestamps closer to the expected one than this, and than half a block, are jitter: 5 ms.
 const MIN_TOLERANCE_48K: i64 = 240;
 
@@ -107,9 +109,7 @@ pub(super) fn mark(payload: &[u8]) -> u64 {
     let head = &payload[..payload.len().min(ENDS)];
     let tail = &payload[payload.len().saturating_sub(ENDS)..];
     let length = (payload.len() as u64).to_le_bytes();
-    head.iter().chain(tail).chain(&length).fold(0xCBF2_9CE4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
-    })
+    fnv(fnv(fnv(FNV_BASIS, head), tail), &length)
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 //! Sizes of Segment and Cluster may be unknown, and a live stream may be broken: messages get lost or come twice, a
 //! recorder starts anew in mid-stream. Only small leaf elements are ever held, one at a time; the rest is skipped as it
 //! flows by. Where elements stop making sense, the reader searches for the next Cluster, SimpleBlock or EBML header that
-//! does. A new EBML header ends this container; the next reader takes it.
+//! does. A new EBML header ends this container, unless it is a first message that came twice; the next reader takes it.
 
 mod block;
 mod clock;
 mod ebml;
+mod orphan;
+mod repeat;
 mod tracks;
 
 use std::ops::Range;
@@ -23,6 +25,9 @@ use super::{IngressError, Limits, Step};
 use block::BlockHead;
 use clock::{Arrival, BlockClock};
 use ebml::{EBML, Read, elements, read_id, read_size, starts_document, unsigned};
+use repeat::{Again, Beginning};
+
+pub(super) use orphan::begins_inside;
 
 const DOC_TYPE: u32 = 0x4282;
 const SEGMENT: u32 = 0x1853_8067;
@@ -34,6 +39,7 @@ const CUES: u32 = 0x1C53_BB6B;
 const TAGS: u32 = 0x1254_C367;
 const CHAPTERS: u32 = 0x1043_A770;
 const ATTACHMENTS: u32 = 0x1941_A469;
+const SIMPLE_BLOCK_ID_BYTES: usize = 1;
 const TIMESTAMP: u32 = 0xE7;
 const SIMPLE_BLOCK: u32 = 0xA3;
 const BLOCK_GROUP: u32 = 0xA0;
@@ -79,6 +85,7 @@ pub(super) struct WebmReader {
     lost: Option<u64>,
     block: Block,
     clock: BlockClock,
+    beginning: Beginning,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +126,18 @@ impl WebmReader {
             lost: None,
             block: Block::default(),
             clock: BlockClock::default(),
+            beginning: Beginning::new(),
         }
+    }
+
+    /// Whether a header waits for the bytes that tell whether it came before.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.beginning.is_comparing()
+    }
+
+    /// Says that such a header has waited long enough.
+    pub(super) fn decide(&mut self) {
+        self.beginning.settle();
     }
 
     pub(super) fn format(&self) -> Option<InputFormat> {
@@ -137,6 +155,9 @@ impl WebmReader {
             return Ok(Step::Worked);
         }
         if self.skip > 0 {
+            let seen = bytes.as_slice();
+            let skipped = usize::try_from(self.skip).map_or(seen.len(), |skip| seen.len().min(skip));
+            self.beginning.note(&seen[..skipped]);
             bytes.skip(&mut self.skip);
             return Ok(if self.skip > 0 { Step::NeedMore } else { Step::Worked });
         }
@@ -162,7 +183,7 @@ impl WebmReader {
             Read::Invalid => return self.break_off(bytes),
         };
         if id == EBML && self.place != Place::Start {
-            return Ok(Step::Ended);
+            return Ok(self.another_header(bytes));
         }
         let (size, size_length) = match read_size(&seen[id_length..]) {
             Read::Got(size, length) => (size, length),
@@ -177,7 +198,7 @@ impl WebmReader {
         }
         match (id, self.place) {
             (SEGMENT, _) => {
-                bytes.take(start);
+                self.take(bytes, start);
                 (self.place, self.segment_end) = (Place::Segment, end);
                 return Ok(Step::Worked);
             }
@@ -185,7 +206,8 @@ impl WebmReader {
                 if self.track.is_none() {
                     return Err(malformed("its clusters come before its tracks"));
                 }
-                bytes.take(start);
+                self.take(bytes, start);
+                self.beginning.mark_element(id);
                 (self.place, self.cluster_end, self.cluster_timestamp) = (Place::Cluster, end, 0);
                 self.clustered = true;
                 return Ok(Step::Worked);
@@ -213,7 +235,8 @@ impl WebmReader {
                 if !self.leaf(id, body, limits)? {
                     return self.break_off(bytes);
                 }
-                bytes.take(start + held.unwrap_or(0));
+                self.take(bytes, start + held.unwrap_or(0));
+                self.beginning.mark_element(id);
                 Ok(Step::Worked)
             }
             (TIMESTAMP, Place::Cluster, _) => self.break_off(bytes),
@@ -226,9 +249,30 @@ impl WebmReader {
     }
 
     fn skip_element(&mut self, bytes: &mut ByteQueue, start: usize, size: u64) -> Result<Step, IngressError> {
-        bytes.take(start);
+        self.take(bytes, start);
         self.skip = size;
         Ok(Step::Worked)
+    }
+
+    /// Takes bytes that make sense.
+    fn take(&mut self, bytes: &mut ByteQueue, count: usize) {
+        self.beginning.note(&bytes.as_slice()[..count]);
+        bytes.take(count);
+    }
+
+    /// Passes over a header and what follows it as far as it came before; any other ends this container.
+    fn another_header(&mut self, bytes: &mut ByteQueue) -> Step {
+        match self.beginning.judge(bytes.as_slice(), bytes.is_closed()) {
+            Again::New => Step::Ended,
+            Again::Short => Step::NeedMore,
+            Again::Repeated(count) => {
+                bytes.take(count);
+                for end in [&mut self.segment_end, &mut self.cluster_end].into_iter().flatten() {
+                    *end += count as u64;
+                }
+                Step::Worked
+            }
+        }
     }
 
     /// Reads a whole small element. `false`: its content is nonsense.
@@ -281,7 +325,12 @@ impl WebmReader {
             let Some(head) = seen.get(..head_bytes) else { return Ok(Step::NeedMore) };
             match BlockHead::parse(head) {
                 // What another track sends may be large and is never held.
-                Some(head) if head.track != self.number && self.has_others => {
+                Some(head)
+                    if head.track != self.number
+                        && self.has_others
+                        // A block cut off after its ID, where a recorder starts anew, seems to have a size of 172 MB.
+                        && starts_document(&bytes.as_slice()[SIMPLE_BLOCK_ID_BYTES..]) == Read::Invalid =>
+                {
                     return self.skip_element(bytes, start, whole);
                 }
                 Some(head) if head.track == self.number && (head.is_laced() || whole <= BELIEVED_BLOCK) => {}
@@ -303,6 +352,7 @@ impl WebmReader {
                 Read::Got(..) => {
                     bytes.take(start + self.searched);
                     self.searched = 0;
+                    self.beginning.break_off();
                     return Ok(Step::Worked);
                 }
                 Read::Short if !bytes.is_closed() => return Ok(Step::NeedMore),
@@ -318,6 +368,7 @@ impl WebmReader {
             _ => open_group(body),
         };
         let Some(head) = BlockHead::parse(payload) else { return self.break_off(bytes) };
+        let mut played = None;
         if head.track == self.number {
             if head.frames(payload, &mut self.block.frames).is_none() {
                 self.block.frames.clear();
@@ -332,8 +383,11 @@ impl WebmReader {
                 .map(|shape| shape.duration_48k)
                 .sum();
             self.block.next = self.block.frames.len();
+            played = Some(u64::from(duration));
             if duration == 0 {
-                if let Some(track) = &mut self.track {
+                // An empty frame is no damage: the next timestamp tells how long it was.
+                let damaged = self.block.frames.iter().any(|frame| !frame.is_empty());
+                if let Some(track) = self.track.as_mut().filter(|_| damaged) {
                     track.refuse(limits)?;
                 }
             } else if let Arrival::Play { gap_48k } =
@@ -347,7 +401,10 @@ impl WebmReader {
                 self.block.payload.extend_from_slice(payload);
             }
         }
-        bytes.take(start + size);
+        self.take(bytes, start + size);
+        if let Some(duration) = played {
+            self.beginning.mark_block(duration);
+        }
         Ok(Step::Worked)
     }
 
@@ -393,6 +450,7 @@ impl WebmReader {
             return Err(malformed("its header does not make sense"));
         }
         bytes.take(1);
+        self.beginning.break_off();
         self.searched = 0;
         self.lost = Some(1);
         Ok(Step::Worked)
