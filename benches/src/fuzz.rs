@@ -98,7 +98,7 @@ fn text(data: &[u8]) {
     let _ = speakable(&text);
 
     static CONCIERGE: OnceLock<Concierge> = OnceLock::new();
-    let said = |role, text: &str| Message { role, text: text.to_owned() };
+    let said = |role, text: &str| Message::new(role, text);
     let (before, now) = text.split_once('|').unwrap_or(("", &text));
     let messages = [said(Role::User, before), said(Role::Assistant, "It has three."), said(Role::User, now)];
     let answer = CONCIERGE.get_or_init(Concierge::with_samples).answer(&messages);

@@ -2,16 +2,17 @@
 #![cfg(feature = "runtime")]
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use voice_core::error::ProviderError;
-use voice_core::ids::SessionId;
+use voice_core::ids::{ReplyId, SessionId};
 use voice_core::session::{Engine, Output, PlayoutClock, Session, SessionEnd, SessionOptions};
 use voice_core::sim::{LlmFault, ScriptedLlm, ScriptedStt, ScriptedTts, SttFault};
-use voice_core::tts::{AbsentVoice, TextToSpeech};
+use voice_core::tts::{AbsentVoice, SpeechEvent, TextToSpeech, Voice, VoiceOptions};
 use voice_core::turn::{Event, Failure, TurnRecord};
 
 fn engine(tts: Arc<dyn TextToSpeech>) -> Engine {
@@ -78,6 +79,88 @@ async fn two_recorded_questions_get_two_answers_in_order() {
     assert!(turns.iter().all(|t| t.heard == t.reply && !t.heard.is_empty() && t.failure.is_none()));
     assert!(messages >= 2);
     assert_eq!(end, SessionEnd::Done);
+}
+
+/// A voice that keeps what it is given to say.
+struct Noting {
+    voice: ScriptedTts,
+    given: Arc<Mutex<String>>,
+}
+
+struct NotingVoice {
+    voice: Box<dyn Voice>,
+    given: Arc<Mutex<String>>,
+}
+
+impl TextToSpeech for Noting {
+    fn name(&self) -> &'static str {
+        "noting"
+    }
+
+    fn open(&self, options: VoiceOptions) -> Box<dyn Voice> {
+        Box::new(NotingVoice { voice: self.voice.open(options), given: self.given.clone() })
+    }
+}
+
+impl Voice for NotingVoice {
+    fn speak(
+        &mut self,
+        reply: ReplyId,
+        clauses: BoxStream<'static, String>,
+    ) -> BoxStream<'static, Result<SpeechEvent, ProviderError>> {
+        let given = self.given.clone();
+        let noted = clauses.inspect(move |clause| {
+            let mut given = given.lock().unwrap();
+            if !given.is_empty() && !clause.is_empty() {
+                given.push(' ');
+            }
+            given.push_str(clause);
+        });
+        self.voice.speak(reply, noted.boxed())
+    }
+}
+
+const LISTED: &str = "**It is $525,000**, 3bd/2.5ba with 1,850 sq ft. 🏠 Tours start Sat, Jun 7 at 10:30 am; call \
+    (512) 555-0142.";
+
+/// What the voice is given and the caller's record of one question that is answered with [`LISTED`].
+async fn listed_in(language: &str) -> (String, TurnRecord) {
+    let given = Arc::new(Mutex::new(String::new()));
+    let mut llm = ScriptedLlm::default();
+    llm.script.answers = vec![LISTED.to_owned()];
+    let engine = Engine::builder()
+        .stt(Arc::new(ScriptedStt::hearing(["How much is it?"])))
+        .llm(Arc::new(llm))
+        .tts(Arc::new(Noting { voice: ScriptedTts::default(), given: given.clone() }))
+        .language(language)
+        .build()
+        .unwrap();
+    let call = engine.open(options()).unwrap();
+    call.sender().push(Bytes::from(voice_fixtures::read("questions", "q01.ogg").unwrap())).await.unwrap();
+    call.sender().finish().await.unwrap();
+    let (_, mut turns, _) = outcome(call).await;
+    let given = given.lock().unwrap().clone();
+    (given, turns.remove(0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_voice_gets_words_and_the_record_keeps_what_was_written() {
+    let (given, turn) = listed_in("en").await;
+    assert_eq!(
+        given,
+        "It is five hundred twenty five thousand dollars, three bedrooms, two and a half baths with one thousand \
+         eight hundred fifty square feet. Tours start Saturday, June seventh at ten thirty AM; call five one two, \
+         five five five, zero one four two."
+    );
+    assert_eq!((turn.reply.as_str(), turn.heard.as_str()), (LISTED, LISTED));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_voice_of_another_language_gets_its_numbers_as_written() {
+    let (given, turn) = listed_in("de-DE").await;
+    assert!(given.starts_with("It is $525,000, 3bd/2.5ba") && given.ends_with("(512) 555-0142."), "{given}");
+    assert!(!given.contains(['*', '🏠']), "{given}");
+    assert_eq!(turn.heard, LISTED);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -104,6 +104,8 @@ impl Speech {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(None) => self.clauses = None,
                 Poll::Ready(Some(clause)) => {
+                    // The session's clauses are speakable and stay as they are. This voice skips what it cannot
+                    // read without a word, so it makes sure.
                     let text = speakable(&clause);
                     let mut pieces: Vec<&str> = pieces(&text);
                     if pieces.is_empty() {
@@ -325,6 +327,7 @@ mod tests {
             .map(|event| match event {
                 Ok(SpeechEvent::Audio { samples, .. }) => samples.len().to_string(),
                 Ok(SpeechEvent::ClauseEnd) => "end".to_owned(),
+                Ok(SpeechEvent::Alignment(_)) => "words".to_owned(),
                 Err(error) => error.to_string(),
             })
             .collect()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audio::SampleRate;
 use crate::ids::ReplyId;
+use crate::text::speakable::Spoken;
 use crate::time::SessionTime;
 
 use super::cut;
@@ -95,10 +96,17 @@ impl Playout {
         });
     }
 
-    /// A clause of the reply was given to the voice.
-    pub fn announce_clause(&mut self, reply: ReplyId, clause: &str) {
+    /// A clause of the reply was given to the voice: as it stands written, and as it is said.
+    pub fn announce_clause(&mut self, reply: ReplyId, written: &str, spoken: Spoken) {
         if let Some(speech) = self.of(reply) {
-            speech.marks.announce(clause);
+            speech.marks.announce(written, spoken);
+        }
+    }
+
+    /// The voice says where a word ends in the reply's audio; see [`Marks::place_word`].
+    pub fn place_word(&mut self, reply: ReplyId, clause: usize, upto: usize, end: Duration) {
+        if let Some(speech) = self.of(reply) {
+            speech.marks.place_word(clause, upto, end);
         }
     }
 
@@ -295,6 +303,7 @@ fn next_piece(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::speakable::speak as speakable;
 
     const RATE: SampleRate = SampleRate::HZ_16000;
     const REPLY: ReplyId = ReplyId(1);
@@ -319,7 +328,8 @@ mod tests {
 
     fn speak(playout: &mut Playout, ms: usize) {
         playout.begin(REPLY, SessionTime::ZERO);
-        playout.announce_clause(REPLY, "one two three four five six seven eight nine ten");
+        let clause = "one two three four five six seven eight nine ten";
+        playout.announce_clause(REPLY, clause, speakable(clause));
         playout.push(REPLY, &vec![1_000; ms * 16]);
         playout.close_clause(REPLY);
         playout.finish(REPLY);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::audio::SampleRate;
 use crate::ids::{ReplyId, TurnId, UtteranceId};
 use crate::playout::{Piece, Playout};
+use crate::text::speakable::SpokenReply;
 use crate::time::SessionTime;
 use crate::turn::{Command, Dialogue, Event, Input};
 
@@ -48,6 +49,8 @@ pub struct World {
     recogniser: Recogniser,
     answerer: Answerer,
     speaker: Speaker,
+    /// The reply as it is said.
+    spoken: SpokenReply,
     microphone: Microphone,
     next_act: usize,
     acted: bool,
@@ -113,6 +116,7 @@ impl World {
             recogniser: Recogniser::new(scene.stt.clone()),
             answerer: Answerer::new(scene.llm.clone()),
             speaker: Speaker::new(scene.tts.clone()),
+            spoken: SpokenReply::default(),
             microphone: Microphone::default(),
             next_act: 0,
             acted: false,
@@ -409,12 +413,15 @@ impl World {
                 if !self.speaker.is_speaking(reply) {
                     self.hand = None;
                     self.playout.begin(reply, self.dialogue.release_at());
+                    self.spoken = SpokenReply::default();
                 }
-                self.playout.announce_clause(reply, &clause);
-                if let Some(after) = self.speaker.speak(reply, &clause) {
+                let spoken = self.spoken.push_clause(&clause);
+                if let Some(after) = self.speaker.speak(reply, spoken.text()) {
                     self.plan(after, Happening::Voice(reply));
                 }
+                self.playout.announce_clause(reply, &clause, spoken);
             }
+            Command::CommitReply { reply } => self.call.committed.push((self.now, reply)),
             Command::FinishSpeech { reply } => {
                 if let Some(after) = self.speaker.finish(reply) {
                     self.plan(after, Happening::Voice(reply));

@@ -110,6 +110,7 @@ impl Dialogue {
             }
             Input::ContextReady { reply } => self.handle_context_ready(reply),
             Input::ReplyText { reply, delta } => self.handle_reply_text(reply, &delta),
+            Input::ReplyFiller { reply, text } => self.handle_reply_filler(reply, &text),
             Input::ReplyDone { reply } => self.handle_reply_done(reply),
             Input::ReplyFailed { reply } => self.handle_reply_failed(reply),
             Input::FirstAudio { reply } => {

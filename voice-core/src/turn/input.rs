@@ -70,6 +70,13 @@ pub enum Input {
         /// To be appended.
         delta: String,
     },
+    /// Words that bridge a wait: they belong to the reply, but are not the answer yet.
+    ReplyFiller {
+        /// Of which reply.
+        reply: ReplyId,
+        /// Whole sentences, to be appended.
+        text: String,
+    },
     /// The answer's text is complete.
     ReplyDone {
         /// Of which reply.

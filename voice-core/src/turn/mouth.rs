@@ -28,6 +28,10 @@ pub(super) struct Answer {
     pub(super) turn: Forming,
     pub(super) said: String,
     pub(super) text: String,
+    /// Something that is more than a filler has been written.
+    pub(super) own_words: bool,
+    /// A filler came before that.
+    pub(super) bridged: bool,
     pub(super) chunker: Chunker,
     pub(super) context_ready: bool,
     pub(super) text_done: bool,
@@ -50,6 +54,8 @@ impl Answer {
             turn,
             said,
             text: String::new(),
+            own_words: false,
+            bridged: false,
             chunker: Chunker::default(),
             context_ready: false,
             text_done: false,
@@ -73,11 +79,11 @@ impl Mouth {
         }
     }
 
-    /// Whether the caller may be hearing something.
+    /// Whether the caller may be hearing something or, where the voice was lost, reading it.
     pub(super) fn is_audible(&self) -> bool {
         match self {
             Self::Silent => false,
-            Self::Answering(answer) => answer.left_at.is_some(),
+            Self::Answering(answer) => answer.left_at.is_some() || answer.voice_lost,
             Self::Cutting(_) => true,
         }
     }

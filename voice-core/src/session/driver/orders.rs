@@ -35,7 +35,8 @@ impl Driver {
                 }
             }
             // The call is at its end; what the machine still wants has no voice.
-            Command::StartReply { .. } | Command::Speak { .. } if self.farewell => {}
+            Command::StartReply { .. } | Command::CommitReply { .. } | Command::Speak { .. }
+                if self.farewell => {}
             Command::StartReply { reply, turn, said } => {
                 // A turn that was taken back is asked again with all of its words.
                 if self.asked.replace(turn) == Some(turn) {
@@ -43,22 +44,27 @@ impl Driver {
                 } else {
                     self.conversation.push_user(&said);
                 }
-                let mut answer = Answer::new(reply);
+                let mut answer = Answer::new(reply, &self.parts.language);
                 let deadline = self.parts.context_deadline;
                 answer.look_up(self.parts.context.as_ref(), self.options.id, &said, deadline);
                 self.answer = Some(answer);
             }
             Command::Speak { reply, clause } => {
                 if self.answer.as_ref().is_none_or(|a| a.reply != reply) {
-                    self.answer = Some(Answer::new(reply));
+                    self.answer = Some(Answer::new(reply, &self.parts.language));
                 }
                 if let Some(answer) = &mut self.answer {
                     if answer.speech.is_none() && !answer.audio_came {
                         self.outgoing = None;
                         self.playout.begin(reply, self.dialogue.release_at());
                     }
-                    self.playout.announce_clause(reply, &clause);
-                    answer.speak(&mut *self.voice, clause);
+                    let spoken = answer.speak(&mut *self.voice, &clause);
+                    self.playout.announce_clause(reply, &clause, spoken);
+                }
+            }
+            Command::CommitReply { reply } => {
+                if let Some(answer) = self.answer.as_mut().filter(|a| a.reply == reply) {
+                    answer.commit();
                 }
             }
             Command::FinishSpeech { reply } => {
@@ -80,8 +86,12 @@ impl Driver {
                 self.silence(reply);
             }
             Command::Emit(event) => {
-                if matches!(&event, Event::TurnEnded(record) if record.voice_lost) {
-                    self.say_farewell();
+                if let Event::TurnEnded(record) = &event {
+                    // Where the voice was lost, the model may still be at work for a turn that was given up.
+                    self.answer.take_if(|answer| Some(answer.reply) == record.reply_id);
+                    if record.voice_lost {
+                        self.say_farewell();
+                    }
                 }
                 match &event {
                     Event::TurnEnded(record) if !record.heard.is_empty() => {
@@ -163,11 +173,14 @@ impl Driver {
             Progress::Context(facts) => {
                 answer.end_look_up();
                 let request = self.conversation.request(self.options.id, &self.parts.language, &facts);
-                answer.text = Some(self.parts.llm.reply(request));
+                answer.ask(&*self.parts.llm, request);
                 self.tell(Input::ContextReady { reply });
             }
             Progress::Text(Some(Ok(LlmEvent::Delta(delta)))) => self.tell(Input::ReplyText { reply, delta }),
-            Progress::Text(Some(Ok(LlmEvent::Done)) | None) => {
+            Progress::Text(Some(Ok(LlmEvent::Filler(text)))) => self.tell(Input::ReplyFiller { reply, text }),
+            // Calls are answered within the stream, by the tool loop; without one there is nothing to answer them.
+            Progress::Text(Some(Ok(LlmEvent::ToolCall(_) | LlmEvent::Usage(_)))) => {}
+            Progress::Text(Some(Ok(LlmEvent::Done(_))) | None) => {
                 answer.text = None;
                 self.tell(Input::ReplyDone { reply });
             }
@@ -180,6 +193,11 @@ impl Driver {
                 self.queue_audio(rate, &samples)
             }
             Progress::Speech(Some(Ok(SpeechEvent::ClauseEnd))) => self.playout.close_clause(reply),
+            Progress::Speech(Some(Ok(SpeechEvent::Alignment(marks)))) => {
+                for mark in marks {
+                    self.playout.place_word(reply, mark.clause, mark.upto, mark.end);
+                }
+            }
             Progress::Speech(None) => {
                 answer.speech = None;
                 answer.convert_rest(&mut self.samples);

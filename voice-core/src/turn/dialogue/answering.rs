@@ -35,11 +35,27 @@ impl Dialogue {
     }
 
     pub(super) fn handle_reply_text(&mut self, reply: ReplyId, delta: &str) {
-        let now = self.now;
         let Some(answer) = self.mouth.answering(reply) else { return };
         if answer.text_done || delta.is_empty() {
             return;
         }
+        answer.own_words |= !delta.trim().is_empty();
+        self.write(reply, delta);
+    }
+
+    pub(super) fn handle_reply_filler(&mut self, reply: ReplyId, text: &str) {
+        let Some(answer) = self.mouth.answering(reply) else { return };
+        if answer.text_done || text.trim().is_empty() {
+            return;
+        }
+        answer.bridged |= !answer.own_words;
+        self.write(reply, text);
+    }
+
+    /// Appends to the text of a reply that is being written.
+    fn write(&mut self, reply: ReplyId, delta: &str) {
+        let now = self.now;
+        let Some(answer) = self.mouth.answering(reply) else { return };
         let room = MAX_REPLY.saturating_sub(answer.text.len());
         let whole = delta.len();
         let delta = &delta[..delta.floor_char_boundary(room)];
@@ -61,8 +77,8 @@ impl Dialogue {
         if answer.text_done {
             return;
         }
-        if answer.text.trim().is_empty() {
-            // An answer without words is no answer.
+        if !answer.own_words {
+            // An answer without words of its own is no answer.
             self.handle_reply_failed(reply);
             return;
         }
@@ -114,7 +130,7 @@ impl Dialogue {
         }
         self.timers.stop(Timer::ReplyText);
         answer.turn.failure.get_or_insert(Failure::Llm);
-        let nothing_said = answer.text.trim().is_empty();
+        let nothing_said = !answer.own_words;
         self.notice(NoticeCode::LlmFailed, "The answer could not be completed.");
         if nothing_said {
             self.handle_reply_text(reply, CANNOT_ANSWER);
@@ -129,6 +145,10 @@ impl Dialogue {
             if answer.left_at.is_none() {
                 book(&mut answer.turn, Stage::Pacing, now);
                 answer.left_at = Some(now);
+                // A lost voice has committed already.
+                if !answer.text_done && !answer.voice_lost {
+                    self.commands.push_back(Command::CommitReply { reply });
+                }
                 // Only a greeting becomes audible over a caller who is speaking already.
                 let speaking = self.forming.as_ref().and_then(|f| f.open.as_ref()).filter(|u| u.speaking);
                 if let Some(utterance) = speaking {
@@ -164,6 +184,7 @@ impl Dialogue {
         if answer.speech_done || answer.voice_lost {
             return;
         }
+        let unheard = answer.left_at.is_none();
         answer.speech_done = true;
         answer.voice_lost = true;
         answer.turn.failure.get_or_insert(Failure::Tts);
@@ -178,6 +199,9 @@ impl Dialogue {
         }
         self.emit(Event::Clear { reply });
         self.commands.push_back(Command::StopSpeech { reply });
+        if unheard {
+            self.commands.push_back(Command::CommitReply { reply });
+        }
     }
 
     /// The voice was lost and the text has come to its end.
@@ -248,6 +272,7 @@ impl Dialogue {
             answered_at: answer.left_at,
             ledger,
             interrupted,
+            bridged: answer.bridged,
             failure: answer.turn.failure,
             voice_lost: answer.voice_lost,
         };
