@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -22,8 +23,11 @@ const PATIENT: [&str; 6] = [
     "--set",
     "deadline.speech_ms=60000",
 ];
-/// Recordings that are no clear speech: a distant microphone.
-const UNCLEAR: [&str; 1] = ["cards.wav"];
+/// The contract's word error rate for clear speech.
+const CLEAR: f64 = 0.10;
+/// Clear speech for which the contract's rate is not met, and the rate that it may have meanwhile: in `cards.wav` the
+/// model hears "cloves" for "clubs", one of nine words.
+const MISSED: [(&str, f64); 1] = [("cards.wav", 0.12)];
 
 fn replay(folder: &Folder, arguments: &[&str]) -> Ended {
     let arguments: Vec<&str> = ["replay"].iter().chain(&PATIENT).chain(arguments).copied().collect();
@@ -82,18 +86,25 @@ fn assert_adds_up(printed: &str) {
     assert!((sum - all).abs() <= room, "{sum} of {all}: {printed}");
 }
 
+/// The recordings of people, replayed once for both tests: turns, line by line, and the summary.
+fn people() -> &'static (Vec<String>, Value) {
+    static PEOPLE: OnceLock<(Vec<String>, Value)> = OnceLock::new();
+    PEOPLE.get_or_init(|| {
+        let _models = models();
+        let ended = replay(&Folder::new(), &["--json", text(&voice_fixtures::folder("human"))]);
+        assert_eq!(ended.status, Some(0), "{}", ended.errors);
+        let mut lines: Vec<String> = ended.out.lines().map(str::to_owned).collect();
+        let summary = lines.pop().expect("a summary");
+        (lines, serde_json::from_str(&summary).expect("JSON"))
+    })
+}
+
 #[test]
-fn people_are_understood_and_every_waterfall_adds_up() {
+fn every_turn_of_a_folder_adds_up_and_the_summary_counts_them() {
     if !has_weights() {
         return;
     }
-    let _models = models();
-    let folder = Folder::new();
-    let ended = replay(&folder, &["--json", text(&voice_fixtures::folder("human"))]);
-    assert_eq!(ended.status, Some(0), "{}", ended.errors);
-    let (last, turns) =
-        ended.out.lines().collect::<Vec<_>>().split_last().map(|(l, t)| (*l, t.to_vec())).expect("lines");
-    let summary: Value = serde_json::from_str(last).expect("JSON");
+    let (turns, summary) = people();
     let recordings = voice_fixtures::recordings("human").expect("fixtures");
     let mut files: Vec<String> = turns.iter().map(|line| assert_turn(line)).collect();
     files.dedup();
@@ -105,16 +116,29 @@ fn people_are_understood_and_every_waterfall_adds_up() {
     assert_eq!(summary["type"], "summary");
     assert_eq!(summary["files"], recordings.len());
     assert_eq!(summary["turns"], turns.len());
-    assert!(summary["p50_ms"].as_f64() <= summary["p95_ms"].as_f64(), "{summary}");
-    let rates = summary["wer_by_file"].as_object().expect("an object");
-    assert_eq!(rates.len(), recordings.len());
-    for (file, rate) in rates {
+    let number = |field: &str| summary[field].as_f64().expect("a number");
+    assert!(0.0 < number("p50_ms") && number("p50_ms") <= number("p95_ms"), "{summary}");
+    assert_eq!(summary["wer_by_file"].as_object().map(serde_json::Map::len), Some(recordings.len()));
+    assert!(number("wer") < CLEAR, "{summary}");
+}
+
+#[test]
+fn each_recording_of_a_person_is_understood() {
+    if !has_weights() {
+        return;
+    }
+    let (turns, summary) = people();
+    let mut over = Vec::new();
+    for (file, rate) in summary["wer_by_file"].as_object().expect("an object") {
         let rate = rate.as_f64().expect("a number");
         let name = Path::new(file).file_name().expect("a name").to_str().expect("text");
         println!("{:>6.1} %  {name}", rate * 100.0);
-        assert!(rate < 0.10 || UNCLEAR.contains(&name), "{name}: word error rate {rate}");
+        let bar = MISSED.iter().find(|(missed, _)| *missed == name).map_or(CLEAR, |(_, bar)| *bar);
+        if rate >= bar {
+            over.push((name, rate, turns.iter().filter(|line| line.contains(name)).collect::<Vec<_>>()));
+        }
     }
-    assert!(summary["wer"].as_f64().is_some_and(|rate| rate < 0.10), "{summary}");
+    assert!(over.is_empty(), "over the bar: {over:#?}");
 }
 
 #[test]
@@ -147,7 +171,7 @@ fn wav_ogg_and_webm_in_one_folder_are_understood_each() {
     let summary: Value = serde_json::from_str(summary).expect("JSON");
     for file in &files {
         let rate = summary["wer_by_file"][file].as_f64();
-        assert!(rate.is_some_and(|rate| rate < 0.10), "{file}: word error rate {rate:?}");
+        assert!(rate.is_some_and(|rate| rate < CLEAR), "{file}: word error rate {rate:?}");
     }
 }
 
