@@ -3,10 +3,10 @@
 //! The crate is built inside out. Everything that decides (`turn`, `playout`, `text`, `metrics`, the parsers of
 //! `ingress`) is pure: it takes bytes, facts and a [`time::SessionTime`] and gives back values. Feature `runtime`
 //! (default) adds the shell that carries decisions out: [`session::Engine`] and its sessions. Feature `local` adds
-//! speech models that run on the CPU. Without features the crate contains no tokio, no sockets and no clock.
+//! speech models that run on the CPU, feature `cloud` the clients of the services in the cloud. Without features the crate contains no tokio, no sockets and no clock.
 //!
 //! Layers, lower ones never import higher ones: `time ids error` → `audio codec ingress vad text wire` →
-//! `turn context playout metrics record` → the traits of `stt llm tts` → `session` and providers.
+//! `turn context playout resilience metrics record` → the traits of `stt llm tts` → `session` and providers.
 
 pub mod audio;
 pub mod codec;
@@ -31,6 +31,8 @@ pub mod wire;
 pub mod infer;
 #[cfg(feature = "local")]
 pub mod local;
+#[cfg(feature = "cloud")]
+pub mod net;
 #[cfg(feature = "runtime")]
 pub mod session;
 #[cfg(feature = "sim")]

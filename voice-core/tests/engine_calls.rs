@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use voice_core::error::ProviderError;
 use voice_core::ids::{ReplyId, SessionId};
+use voice_core::llm::{LanguageModel, LlmEvent, LlmRequest};
 use voice_core::session::{Engine, Output, PlayoutClock, Session, SessionEnd, SessionOptions};
 use voice_core::sim::{LlmFault, ScriptedLlm, ScriptedStt, ScriptedTts, SttFault};
 use voice_core::tts::{AbsentVoice, SpeechEvent, TextToSpeech, Voice, VoiceOptions};
@@ -314,4 +316,43 @@ async fn bytes_too_few_to_be_anything_end_the_call_with_what_is_accepted() {
     let (messages, _, end) = outcome(call).await;
     assert_eq!(messages, 0);
     assert!(matches!(&end, SessionEnd::Unsupported(reason) if reason.contains("WAV")), "{end:?}");
+}
+
+/// A model that notes for which calls it got ready.
+struct Preparing(ScriptedLlm, Arc<Mutex<Vec<SessionId>>>);
+
+impl LanguageModel for Preparing {
+    fn name(&self) -> &'static str {
+        "preparing"
+    }
+
+    fn reply(&self, request: LlmRequest) -> BoxStream<'static, Result<LlmEvent, ProviderError>> {
+        self.0.reply(request)
+    }
+
+    fn prepare(&self, session: SessionId) -> BoxFuture<'static, ()> {
+        let ready = self.1.clone();
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            ready.lock().unwrap().push(session);
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_model_gets_ready_while_the_caller_still_talks() {
+    let ready = Arc::new(Mutex::new(Vec::new()));
+    let engine = Engine::builder()
+        .stt(Arc::new(ScriptedStt::hearing(["How much is it?"])))
+        .llm(Arc::new(Preparing(ScriptedLlm::default(), ready.clone())))
+        .tts(Arc::new(ScriptedTts::default()))
+        .build()
+        .unwrap();
+    let call = engine.open(options()).unwrap();
+    let id = call.id();
+    call.sender().push(two_questions()).await.unwrap();
+    call.sender().finish().await.unwrap();
+    let (_, turns, _) = outcome(call).await;
+    assert!(!turns.is_empty());
+    assert_eq!(*ready.lock().unwrap(), [id], "once a call");
 }

@@ -10,6 +10,8 @@ pub mod tools;
 
 mod commit;
 mod message;
+#[cfg(feature = "runtime")]
+mod resilient;
 
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use futures::stream::BoxStream;
 
 pub use commit::{Commit, CommitBarrier};
 pub use message::{Message, Role, ToolCall, ToolSpec};
+#[cfg(feature = "runtime")]
+pub use resilient::{Candidate, ModelProbe, ResilientModel};
 
 use crate::error::ProviderError;
 use crate::ids::SessionId;
@@ -30,7 +34,8 @@ pub trait LanguageModel: Send + Sync {
     /// Starts an answer. The stream ends after [`LlmEvent::Done`] or an error. Dropping it cancels.
     fn reply(&self, request: LlmRequest) -> BoxStream<'static, Result<LlmEvent, ProviderError>>;
 
-    /// Called when a call starts, so that the model can fetch what it will need. May be ignored.
+    /// Called when a call starts, so that the model can open a connection or fetch what it will need; it is awaited beside
+    /// the call, which does not wait for it, and dropped with it.
     fn prepare(&self, _session: SessionId) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc};
 
 use crate::audio::{FRAME_SAMPLES, Frame, SamplePos};
@@ -57,6 +58,8 @@ pub(super) struct Driver {
     /// Encoded, and waiting for its moment.
     outgoing: Option<(Piece, Bytes)>,
     conversation: Conversation,
+    /// The model gets ready for its first question.
+    preparing: Option<BoxFuture<'static, ()>>,
     /// The turn whose words are the conversation's last of the caller.
     asked: Option<TurnId>,
     /// Final transcripts that are being made.
@@ -129,6 +132,7 @@ impl Driver {
             encoder: Encoder::new(options.output),
             outgoing: None,
             conversation: Conversation::new(parts.instructions.as_str()),
+            preparing: Some(parts.llm.prepare(options.id)),
             asked: None,
             finals: 0,
             scoring: None,
@@ -218,7 +222,7 @@ impl Driver {
         let speech_wanted = self.speech_wanted();
         let until = self.clock.instant_of(self.deadline());
         let takes_input = self.intake_has_room();
-        let Self { entries: Entries { incoming, controls, hangup }, bell, answer, .. } = self;
+        let Self { entries: Entries { incoming, controls, hangup }, bell, answer, preparing, .. } = self;
         tokio::select! {
             biased;
             () = hangup.notified() => Woke::Hangup,
@@ -226,6 +230,7 @@ impl Driver {
             incoming = incoming.recv(), if takes_input => Woke::Incoming(incoming),
             () = bell.notified() => Woke::Bell,
             progress = progress(answer, speech_wanted) => Woke::Progress(progress),
+            () = prepared(preparing) => Woke::Time,
             () = tokio::time::sleep_until(until) => Woke::Time,
         }
     }
@@ -548,6 +553,17 @@ impl Driver {
 async fn progress(answer: &mut Option<Answer>, speech_wanted: bool) -> Progress {
     match answer {
         Some(answer) => answer.progress(speech_wanted).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ready once, when the model is. One that never gets ready is dropped with the call.
+async fn prepared(preparing: &mut Option<BoxFuture<'static, ()>>) {
+    match preparing {
+        Some(future) => {
+            future.await;
+            *preparing = None;
+        }
         None => std::future::pending().await,
     }
 }

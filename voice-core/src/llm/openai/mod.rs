@@ -10,8 +10,13 @@ pub mod models;
 pub mod request;
 pub mod wire;
 
+#[cfg(feature = "cloud")]
+mod client;
 mod sse;
 mod thought;
+
+#[cfg(feature = "cloud")]
+pub use client::{ChatLimits, OpenAiChat};
 
 use serde_json::{Map, Value};
 

@@ -1,0 +1,277 @@
+//! Several models as one: the preferred one answers, and where it fails, is late or is full, the next one does.
+//!
+//! The shell around [`Planner`]: starts the attempts it orders, tells it what comes, and passes on what the chosen attempt
+//! gives. It decides nothing. Once words have been given out no other model is asked, since none would go on with them.
+//! Tools belong around this (see [`ToolUser`](super::tools::ToolUser)), never inside.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{LanguageModel, LlmEvent, LlmRequest};
+use crate::error::ProviderError;
+use crate::ids::SessionId;
+use crate::resilience::{
+    AttemptId, Change, Deadlines, Input, LineUp, LineUpError, Member, MemberStatus, Notice, Order,
+    PROBE_WITHIN, Planner, Rules, Seed,
+};
+use crate::time::ProcessTime;
+
+/// A model, and how to see that it is back after it failed.
+pub struct Candidate {
+    /// The model.
+    pub model: Arc<dyn LanguageModel>,
+    /// Whether a second attempt beside a late one can be quicker: not where both would share one processor.
+    pub hedged: bool,
+    /// Asks as cheaply as can be whether it is there, without spending credit. Without it the model counts as there.
+    pub probe: Option<ModelProbe>,
+}
+
+/// See [`Candidate::probe`].
+pub type ModelProbe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), ProviderError>> + Send + Sync>;
+
+/// Models in order of preference, shared by all calls. Cheap to clone.
+#[derive(Clone)]
+pub struct ResilientModel(Arc<Shared>);
+
+struct Shared {
+    models: Vec<Candidate>,
+    line_up: Mutex<LineUp>,
+    begun: Instant,
+    seeds: Mutex<Seed>,
+}
+
+impl ResilientModel {
+    /// The first model is asked first. `seed` spreads the waits of retries: any number will do.
+    ///
+    /// # Errors
+    /// No model, or more than eight.
+    pub fn new(models: Vec<Candidate>, deadlines: &Deadlines, seed: u64) -> Result<Self, LineUpError> {
+        let members: Vec<Member> = models
+            .iter()
+            .map(|candidate| Member { name: candidate.model.name(), hedged: candidate.hedged })
+            .collect();
+        let line_up = LineUp::new(&members, Rules::llm(deadlines), Seed(seed))?;
+        let (line_up, seeds) = (Mutex::new(line_up), Mutex::new(Seed(seed ^ SPREAD)));
+        Ok(Self(Arc::new(Shared { models, line_up, begun: Instant::now(), seeds })))
+    }
+
+    /// How each model does, in order.
+    pub fn status(&self) -> Vec<MemberStatus> {
+        self.0.lock().status(self.0.now())
+    }
+
+    /// Whether no model can be asked at the moment.
+    pub fn is_down(&self) -> bool {
+        self.0.lock().is_down(self.0.now())
+    }
+
+    /// Looks, beside all calls, whether models that failed are back, and gives what changed to `changed`. Never ends; to
+    /// be spawned once and dropped with the models.
+    pub async fn watch(self, mut changed: impl FnMut(Change) + Send) {
+        loop {
+            let (probe, at) = {
+                let now = self.0.now();
+                let mut line_up = self.0.lock();
+                while let Some(change) = line_up.poll_change() {
+                    changed(change);
+                }
+                (line_up.poll_probe(now), line_up.poll_timeout())
+            };
+            if let Some(probe) = probe {
+                let provider = probe.provider();
+                let name = self.0.models[provider.get()].model.name();
+                let asked = self.0.models[provider.get()].probe.clone();
+                let found = match asked {
+                    Some(ask) => timeout(PROBE_WITHIN, ask())
+                        .await
+                        .unwrap_or(Err(ProviderError::TimedOut { provider: name, after: PROBE_WITHIN })),
+                    None => Ok(()),
+                };
+                self.0.lock().handle_probe(probe, found, self.0.now());
+                continue;
+            }
+            // Changes are told within this time, and a breaker may open at any moment.
+            let soon = Instant::now() + TELL_WITHIN;
+            let at = at.map_or(soon, |at| self.0.instant_of(at).min(soon));
+            sleep_until(at).await;
+        }
+    }
+}
+
+impl Shared {
+    fn now(&self) -> ProcessTime {
+        ProcessTime::from_start(self.begun.elapsed())
+    }
+
+    fn instant_of(&self, at: ProcessTime) -> Instant {
+        self.begun + at.since_start().min(FAR)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LineUp> {
+        self.line_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seed(&self) -> Seed {
+        let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
+        seeds.next_fraction();
+        *seeds
+    }
+}
+
+impl LanguageModel for ResilientModel {
+    /// The preferred model's name.
+    fn name(&self) -> &'static str {
+        self.0.models[0].model.name()
+    }
+
+    fn reply(&self, request: LlmRequest) -> BoxStream<'static, Result<LlmEvent, ProviderError>> {
+        let shared = self.0.clone();
+        let planner = {
+            let (now, seed) = (shared.now(), shared.seed());
+            let mut line_up = shared.lock();
+            let mut planner = Planner::new(AttemptId::default(), (), seed, &mut line_up, now);
+            // An answer is wanted at once.
+            planner.handle_input(Input::Wanted, &mut line_up, now);
+            planner
+        };
+        let reply = Reply { shared, request, planner, attempts: Vec::new(), lost: None };
+        stream::unfold(reply, |mut reply| async move { reply.next().await.map(|event| (event, reply)) }).boxed()
+    }
+
+    fn prepare(&self, session: SessionId) -> BoxFuture<'static, ()> {
+        self.0.models[0].model.prepare(session)
+    }
+}
+
+/// One answer under way.
+struct Reply {
+    shared: Arc<Shared>,
+    request: LlmRequest,
+    planner: Planner,
+    attempts: Vec<(AttemptId, BoxStream<'static, Result<LlmEvent, ProviderError>>)>,
+    lost: Option<ProviderError>,
+}
+
+impl Reply {
+    async fn next(&mut self) -> Option<Result<LlmEvent, ProviderError>> {
+        loop {
+            self.carry_out_orders();
+            if let Some(error) = self.lost.take() {
+                return Some(Err(error));
+            }
+            if self.planner.is_over() {
+                return None;
+            }
+            let until = self.planner.poll_timeout().map(|at| self.shared.instant_of(at));
+            tokio::select! {
+                biased;
+                (attempt, event) = next_of(&mut self.attempts) => {
+                    if let Some(event) = self.take(attempt, event) {
+                        return Some(Ok(event));
+                    }
+                }
+                () = sleep_until(until.unwrap_or_else(Instant::now)) => {
+                    let now = self.shared.now();
+                    self.planner.handle_timeout(&mut self.shared.lock(), now);
+                }
+            }
+        }
+    }
+
+    /// Tells the planner what an attempt gave; gives back what is to be passed on.
+    fn take(&mut self, attempt: AttemptId, event: Option<Result<LlmEvent, ProviderError>>) -> Option<LlmEvent> {
+        let now = self.shared.now();
+        let mut line_up = self.shared.lock();
+        match event {
+            Some(Ok(event @ LlmEvent::Done(_))) => {
+                let counts = self.planner.emitter() == Some(attempt);
+                self.planner.handle_input(Input::Finished { attempt }, &mut line_up, now);
+                counts.then_some(event)
+            }
+            Some(Ok(event)) => {
+                let input = if event.is_useful() {
+                    Input::Useful { attempt, resume: () }
+                } else {
+                    Input::Started { attempt }
+                };
+                self.planner.handle_input(input, &mut line_up, now);
+                (self.planner.emitter() == Some(attempt)).then_some(event)
+            }
+            Some(Err(error)) => {
+                self.planner.handle_input(Input::Failed { attempt, error }, &mut line_up, now);
+                None
+            }
+            None => {
+                let name = self.attempt_name(&line_up);
+                let detail = "its answer ended without an end".to_owned();
+                let error = ProviderError::Failed { provider: name, detail };
+                self.planner.handle_input(Input::Failed { attempt, error }, &mut line_up, now);
+                None
+            }
+        }
+    }
+
+    fn attempt_name(&self, line_up: &LineUp) -> &'static str {
+        line_up.providers().next().map_or("llm", |first| line_up.name(first))
+    }
+
+    fn carry_out_orders(&mut self) {
+        while let Some(order) = self.planner.poll_order() {
+            match order {
+                Order::Start { attempt, provider, why, .. } => {
+                    let model = &self.shared.models[provider.get()].model;
+                    tracing::debug!(provider = model.name(), why = why.as_str(), "a model is asked");
+                    self.attempts.push((attempt, model.reply(self.request.clone())));
+                }
+                Order::Cancel { attempt } => self.attempts.retain(|(id, _)| *id != attempt),
+                Order::GiveUp(lost) => {
+                    self.attempts.clear();
+                    self.lost = Some(lost.error);
+                }
+                Order::Notice(Notice::Failed { error, .. }) => {
+                    tracing::warn!(provider = error.provider(), %error, "a model failed; another attempt may follow");
+                }
+                Order::Notice(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        self.planner.handle_input(Input::Abandoned, &mut self.shared.lock(), now);
+    }
+}
+
+/// What the first attempt with something to say gives; `None` is its end, after which it is gone.
+async fn next_of(
+    attempts: &mut Vec<(AttemptId, BoxStream<'static, Result<LlmEvent, ProviderError>>)>,
+) -> (AttemptId, Option<Result<LlmEvent, ProviderError>>) {
+    std::future::poll_fn(|context| {
+        for at in 0..attempts.len() {
+            let (attempt, stream) = &mut attempts[at];
+            let attempt = *attempt;
+            if let Poll::Ready(event) = stream.next().poll_unpin(context) {
+                if !matches!(&event, Some(Ok(event)) if !matches!(event, LlmEvent::Done(_))) {
+                    attempts.remove(at);
+                }
+                return Poll::Ready((attempt, event));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Keeps the seeds of the requests apart from the line-up's.
+const SPREAD: u64 = 0x5bd1_e995_97f4_a7c1;
+/// Far enough for a timer, and within what an instant can hold.
+const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
+/// A change of state shows in logs and events this soon.
+const TELL_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
