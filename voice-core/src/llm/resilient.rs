@@ -140,7 +140,8 @@ impl LanguageModel for ResilientModel {
             planner
         };
         let reply = Reply { shared, request, planner, attempts: Vec::new(), lost: None };
-        stream::unfold(reply, |mut reply| async move { reply.next().await.map(|event| (event, reply)) }).boxed()
+        stream::unfold(reply, |mut reply| async move { reply.next().await.map(|event| (event, reply)) })
+            .boxed()
     }
 
     fn prepare(&self, session: SessionId) -> BoxFuture<'static, ()> {
@@ -184,7 +185,11 @@ impl Reply {
     }
 
     /// Tells the planner what an attempt gave; gives back what is to be passed on.
-    fn take(&mut self, attempt: AttemptId, event: Option<Result<LlmEvent, ProviderError>>) -> Option<LlmEvent> {
+    fn take(
+        &mut self,
+        attempt: AttemptId,
+        event: Option<Result<LlmEvent, ProviderError>>,
+    ) -> Option<LlmEvent> {
         let now = self.shared.now();
         let mut line_up = self.shared.lock();
         match event {
@@ -259,7 +264,7 @@ async fn next_of(
             let attempt = *attempt;
             if let Poll::Ready(event) = stream.next().poll_unpin(context) {
                 if !matches!(&event, Some(Ok(event)) if !matches!(event, LlmEvent::Done(_))) {
-                    attempts.remove(at);
+                    drop(attempts.remove(at));
                 }
                 return Poll::Ready((attempt, event));
             }
@@ -275,3 +280,95 @@ const SPREAD: u64 = 0x5bd1_e995_97f4_a7c1;
 const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
 /// A change of state shows in logs and events this soon.
 const TELL_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::llm::{Message, Role};
+    use crate::sim::{LlmFault, ScriptedLlm};
+
+    fn scripted(answer: &str, faults: &[LlmFault], first_token: u64) -> Candidate {
+        let mut model = ScriptedLlm::default();
+        model.script.answers = vec![answer.to_owned()];
+        model.script.faults.extend(faults.iter().copied());
+        model.script.first_token = Duration::from_millis(first_token);
+        Candidate { model: Arc::new(model), hedged: false, probe: None }
+    }
+
+    async fn answer(model: &ResilientModel) -> Result<String, ProviderError> {
+        let question = vec![Message::new(Role::User, "How much is it?")];
+        let mut events = model.reply(LlmRequest::new(SessionId::random(), question, "en"));
+        let mut text = String::new();
+        while let Some(event) = events.next().await {
+            if let LlmEvent::Delta(delta) = event? {
+                text.push_str(&delta);
+            }
+        }
+        Ok(text)
+    }
+
+    fn models(candidates: Vec<Candidate>) -> ResilientModel {
+        ResilientModel::new(candidates, &Deadlines::default(), 7).expect("a line-up")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_preferred_model_answers_while_it_can() {
+        let model = models(vec![scripted("first", &[], 100), scripted("second", &[], 100)]);
+        assert_eq!(answer(&model).await.expect("an answer"), "first");
+        assert_eq!(model.status().len(), 2);
+        assert!(!model.is_down());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_fails_or_is_silent_is_replaced_before_its_first_word() {
+        for fault in [LlmFault::Fail { after: 0 }, LlmFault::Stall { after: 0 }, LlmFault::Empty] {
+            // The scripted model takes its faults anew with each request, so it fails every time.
+            let model = models(vec![scripted("first", &[fault; 8], 100), scripted("second", &[], 100)]);
+            let begun = Instant::now();
+            assert_eq!(answer(&model).await.expect("an answer"), "second", "{fault:?}");
+            assert!(begun.elapsed() < Duration::from_secs(6), "{fault:?} after {:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_breaks_off_is_not_begun_again_by_another() {
+        let broken = scripted("one two three", &[LlmFault::Fail { after: 2 }; 8], 100);
+        let model = models(vec![broken, scripted("second", &[], 100)]);
+        let question = vec![Message::new(Role::User, "How much is it?")];
+        let mut events = model.reply(LlmRequest::new(SessionId::random(), question, "en"));
+        let mut text = String::new();
+        let mut failed = false;
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(LlmEvent::Delta(delta)) => text.push_str(&delta),
+                Ok(_) => {}
+                Err(_) => failed = true,
+            }
+        }
+        assert!(failed);
+        assert_eq!(text, "one two ");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_keeps_failing_is_left_alone_and_comes_back() {
+        let failing = scripted("first", &[LlmFault::Fail { after: 0 }; 8], 10);
+        let model = models(vec![failing, scripted("second", &[], 10)]);
+        let mut changes = Vec::new();
+        for _ in 0..8 {
+            assert_eq!(answer(&model).await.expect("an answer"), "second");
+        }
+        while let Some(change) = model.0.lock().poll_change() {
+            changes.push(change.kind.as_str());
+        }
+        assert!(changes.contains(&"opened"), "{changes:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_nobody_left_the_last_error_is_told() {
+        let failing = || scripted("x", &[LlmFault::Fail { after: 0 }; 8], 10);
+        let model = models(vec![failing(), failing()]);
+        assert!(answer(&model).await.is_err());
+    }
+}
