@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn silence_after_speech_is_not_voiced() {
-        let frame = |level: i16| -> Frame { std::array::from_fn(|i| if i % 2 == 0 { level } else { -level }) };
+        let frame =
+            |level: i16| -> Frame { std::array::from_fn(|i| if i % 2 == 0 { level } else { -level }) };
         let mut voiced = VoicedEnd::new(100);
         for (k, level) in [5, 3_000, 2_000, 60, 20, 0].into_iter().enumerate() {
             voiced.note(&frame(level), 100 + 320 * (k as u64 + 1));

@@ -58,7 +58,8 @@ impl DeepgramConfig {
             }
         }
         let tag = options.language.trim();
-        let is_tag = (2..=35).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let is_tag =
+            (2..=35).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         Self { language: is_tag.then(|| tag.to_owned()), key_terms, ..self.clone() }
     }
 

@@ -40,7 +40,9 @@ impl TranscriptionConfig {
     /// The same for one call. Key terms become the prompt, most important first, up to a bound.
     pub fn for_call(&self, options: &SttOptions) -> Self {
         let mut prompt = String::new();
-        for term in options.key_terms.iter().map(|term| term.trim()).filter(|term| is_name(term, LONGEST_PROMPT)) {
+        for term in
+            options.key_terms.iter().map(|term| term.trim()).filter(|term| is_name(term, LONGEST_PROMPT))
+        {
             if prompt.len() + term.len() + 2 > LONGEST_PROMPT {
                 break;
             }

@@ -143,7 +143,8 @@ impl WholeUtterances {
 
     /// The caller seems to have stopped; the utterance stays open.
     pub fn handle_pause(&mut self) {
-        let Some(open) = self.utterances.back().filter(|u| u.finalised.is_none() && u.broken.is_none()) else {
+        let Some(open) = self.utterances.back().filter(|u| u.finalised.is_none() && u.broken.is_none())
+        else {
             return;
         };
         let voiced = open.voiced.end();
