@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::codec::pcm::encode_s16_into;
 use crate::error::ProviderError;
 use crate::stt::MOST_MESSAGE;
-use crate::wire::{MOST_ERROR_BODY, machine_code, status_refusal};
+use crate::wire::{MOST_ERROR_BODY, machine_code, read_object, status_refusal};
 
 use super::{PROVIDER, TranscriptionConfig};
 
@@ -48,7 +48,8 @@ pub fn encode_form(config: &TranscriptionConfig, samples: &[i16]) -> Form {
     let boundary = boundary_of(&wav, &fields);
     let mut body = Vec::with_capacity(wav.len() + 1_024 + config.prompt.len());
     for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
-        let part = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        let part =
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
         body.extend_from_slice(part.as_bytes());
     }
     let file = format!(
@@ -63,11 +64,13 @@ pub fn encode_form(config: &TranscriptionConfig, samples: &[i16]) -> Form {
 
 /// A boundary that stands nowhere in the parts: a caller decides what is in the audio.
 fn boundary_of(wav: &[u8], fields: &[(&str, &str)]) -> String {
-    let stands_in = |boundary: &str, bytes: &[u8]| bytes.windows(boundary.len()).any(|w| w == boundary.as_bytes());
+    let stands_in =
+        |boundary: &str, bytes: &[u8]| bytes.windows(boundary.len()).any(|w| w == boundary.as_bytes());
     let mut number = 0u32;
     loop {
         let boundary = format!("voice-form-{number:08x}");
-        let taken = stands_in(&boundary, wav) || fields.iter().any(|(_, v)| stands_in(&boundary, v.as_bytes()));
+        let taken =
+            stands_in(&boundary, wav) || fields.iter().any(|(_, v)| stands_in(&boundary, v.as_bytes()));
         // There are more numbers than places in the parts, so this ends.
         if !taken {
             return boundary;
@@ -110,15 +113,14 @@ pub fn parse_answer(body: &[u8]) -> Result<String, ProviderError> {
     if body.len() > MOST_MESSAGE {
         return Err(failed("an answer of more than 1 MiB"));
     }
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| failed("an answer that is not readable"))?;
+    let answer: Answer = read_object(body).ok_or_else(|| failed("an answer that is not readable"))?;
     Ok(answer.text.trim().to_owned())
 }
 
 /// What an answer that is no success means. OpenAI has its error in `error`, vLLM at the top, others in `detail` or
 /// nowhere.
 pub fn parse_refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -> ProviderError {
-    let body: Value =
-        serde_json::from_slice(&body[..body.len().min(MOST_ERROR_BODY)]).unwrap_or(Value::Null);
+    let body: Value = serde_json::from_slice(&body[..body.len().min(MOST_ERROR_BODY)]).unwrap_or(Value::Null);
     let error = body.get("error").filter(|error| error.is_object()).unwrap_or(&body);
     let text = |name: &str| error.get(name).and_then(Value::as_str);
     let codes = [text("code"), text("type")];
@@ -132,7 +134,9 @@ pub fn parse_refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) ->
             "insufficient_quota" | "billing_hard_limit_reached" => {
                 return ProviderError::OutOfCredit { provider, detail };
             }
-            "model_not_found" | "unsupported_model" => return ProviderError::Misconfigured { provider, detail },
+            "model_not_found" | "unsupported_model" => {
+                return ProviderError::Misconfigured { provider, detail };
+            }
             "rate_limit_exceeded" => return ProviderError::Limited { provider, detail, retry_after },
             "server_error" => return ProviderError::Failed { provider, detail },
             _ => {}
@@ -154,8 +158,12 @@ mod tests {
     #[test]
     fn the_wav_file_is_one() {
         let samples = [0, 1, -1, i16::MAX, i16::MIN];
-        let mut reader = hound::WavReader::new(std::io::Cursor::new(encode_wav(&samples))).expect("a WAV file");
-        assert_eq!((reader.spec().channels, reader.spec().sample_rate, reader.spec().bits_per_sample), (1, 16_000, 16));
+        let mut reader =
+            hound::WavReader::new(std::io::Cursor::new(encode_wav(&samples))).expect("a WAV file");
+        assert_eq!(
+            (reader.spec().channels, reader.spec().sample_rate, reader.spec().bits_per_sample),
+            (1, 16_000, 16)
+        );
         let back: Vec<i16> = reader.samples().map(|sample| sample.expect("a sample")).collect();
         assert_eq!(back, samples);
     }
@@ -163,7 +171,8 @@ mod tests {
     #[test]
     fn audio_cannot_end_its_part_of_the_form() {
         let config = TranscriptionConfig::builder(None).build().expect("sound");
-        let evil = b"\r\n--voice-form-00000000\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n";
+        let evil =
+            b"\r\n--voice-form-00000000\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n";
         let samples: Vec<i16> = evil.as_chunks().0.iter().map(|&b| i16::from_le_bytes(b)).collect();
         let options = SttOptions { language: String::new(), key_terms: vec!["voice-form-00000001".into()] };
         let form = encode_form(&config.for_call(&options), &samples);
