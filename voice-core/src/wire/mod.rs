@@ -85,6 +85,12 @@ pub enum SettingError {
     },
 }
 
+/// Reads a JSON object. A list of the fields' values is none, though serde would take it for one.
+pub(crate) fn read_object<'a, T: serde::Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+    let is_object = text.trim_ascii_start().starts_with(b"{");
+    if is_object { serde_json::from_slice(text).ok() } else { None }
+}
+
 /// Whether a name that goes into a path or a query is one: visible, without blanks at its ends, up to `longest` bytes.
 pub(crate) fn is_name(name: &str, longest: usize) -> bool {
     !name.is_empty() && name.len() <= longest && name.trim() == name && !name.chars().any(char::is_control)

@@ -48,7 +48,7 @@ impl Flux {
         }
         let end = self.hearing.position_of(info.end);
         if info.event == TurnEvent::EndOfTurn {
-            self.turn = info.turn + 1;
+            self.turn = info.turn.saturating_add(1);
             self.hearing.settle(end, &info.transcript);
             if info.forced {
                 self.hearing.answer(end);

@@ -114,13 +114,20 @@ impl Hearing {
     pub(super) fn disconnect(&mut self) {
         self.connected = false;
         self.lead = 0;
-        self.release();
+        // What is left of an utterance that was abandoned is not wanted.
+        let wanted = self.utterances.front().map_or(self.backlog.end(), |utterance| utterance.covered);
+        self.backlog.release(wanted);
         self.backlog.rewind();
         self.marks.clear();
+        let mut upto = self.backlog.start();
         for utterance in &mut self.utterances {
             utterance.words.drop_live();
             utterance.seen = utterance.covered;
-            self.marks.extend(utterance.to.map(|to| Mark { to, sent: false }));
+            // An abandoned one may lie between two others, and its words are not to stand in one segment with theirs.
+            let gap = (utterance.from > upto).then_some(utterance.from);
+            let ends = gap.into_iter().chain(utterance.to);
+            self.marks.extend(ends.map(|to| Mark { to, sent: false }));
+            upto = utterance.to.unwrap_or(upto);
         }
     }
 
@@ -283,19 +290,25 @@ impl Hearing {
         }
     }
 
-    /// A request to finish was answered, with words up to `end`. Answers come in order, but some do not come.
+    /// A request to finish was answered, with words up to `end`. Answers come in order, but some do not come: requests
+    /// well before `end` will not be answered any more, and of those near it the first is.
     pub(super) fn answer(&mut self, end: u64) {
-        let mut first = true;
-        while let Some(mark) = self.marks.pop_front_if(|m| m.sent && (first || m.to <= end + SLACK)) {
-            first = false;
-            for utterance in &mut self.utterances {
-                // Everything before the mark is settled, whatever was found in it.
-                if utterance.from < mark.to {
-                    let upto = mark.to.min(utterance.to.unwrap_or(u64::MAX));
-                    utterance.covered = utterance.covered.max(upto);
-                    utterance.seen = utterance.seen.max(upto);
-                }
-            }
+        let mut passed = false;
+        while let Some(mark) = self.marks.pop_front_if(|mark| mark.sent && mark.to + SLACK < end) {
+            passed = true;
+            self.cover(mark.to);
+        }
+        if let Some(mark) = self.marks.pop_front_if(|mark| mark.sent && (!passed || mark.to <= end + SLACK)) {
+            self.cover(mark.to);
+        }
+    }
+
+    /// Everything before a position is settled, whatever was found in it.
+    fn cover(&mut self, position: u64) {
+        for utterance in self.utterances.iter_mut().filter(|utterance| utterance.from < position) {
+            let upto = position.min(utterance.to.unwrap_or(u64::MAX));
+            utterance.covered = utterance.covered.max(upto);
+            utterance.seen = utterance.seen.max(upto);
         }
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::error::ProviderError;
 use crate::stt::MOST_MESSAGE;
-use crate::wire::{MOST_ERROR_BODY, Target, close_refusal, machine_code, status_refusal};
+use crate::wire::{MOST_ERROR_BODY, Target, close_refusal, machine_code, read_object, status_refusal};
 
 use super::{DeepgramConfig, PROVIDER};
 
@@ -270,7 +270,8 @@ pub fn parse_close(code: Option<u16>, reason: &str) -> ProviderError {
         "NET-0001" => {
             ProviderError::Unreachable { provider, detail: "NET-0001: no audio in time".to_owned() }
         }
-        word => close_refusal(provider, code, Some(word)),
+        // A plain word may be the beginning of a sentence.
+        word => close_refusal(provider, code, Some(word).filter(|word| word.contains(['-', '_']))),
     }
 }
 
@@ -278,7 +279,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ProviderError> {
     if text.len() > MOST_MESSAGE {
         return Err(failed("a message of more than 1 MiB"));
     }
-    serde_json::from_str(text).map_err(|_| failed("a message that is not readable"))
+    read_object(text.as_bytes()).ok_or_else(|| failed("a message that is not readable"))
 }
 
 /// Seconds of the service as samples at 16 kHz; a day at most, and no time is zero.

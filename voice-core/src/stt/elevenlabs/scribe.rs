@@ -169,8 +169,8 @@ impl Scribe {
     }
 
     fn handle_partial(&mut self, text: &str) {
-        // Until the words of a commit are there, partials may still be about what it covers.
-        let serial = match self.commits.front().filter(|_| self.asked > 0) {
+        // Until the words of a commit are there, partials are about what it covers, even where it is not sent yet.
+        let serial = match self.commits.front() {
             Some(commit) => commit.serial,
             None => self.open_mut().map(|open| open.serial),
         };
@@ -201,7 +201,7 @@ impl Scribe {
         self.drop_unwanted();
     }
 
-    /// What nobody wants the words of is not sent, or not again. Only while nothing was asked.
+    /// What nobody wants the words of is not sent, or not again. Only without a connection.
     fn drop_unwanted(&mut self) {
         while let Some(commit) = self.commits.pop_front_if(|commit| commit.serial.is_none()) {
             self.backlog.release(commit.to);
@@ -258,7 +258,8 @@ impl SttProtocol for Scribe {
                 commit.serial = None;
             }
         }
-        if self.asked == 0 {
+        // With a connection the service may have some of it already, which only a commit takes out of the next words.
+        if !self.connected {
             self.drop_unwanted();
         }
         self.serial += 1;

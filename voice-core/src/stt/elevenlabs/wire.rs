@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ProviderError;
 use crate::stt::MOST_MESSAGE;
 use crate::stt::backlog::encode_samples;
-use crate::wire::{close_refusal, named_refusal};
+use crate::wire::{close_refusal, named_refusal, read_object};
 
 use super::{PROVIDER, ScribeConfig};
 
@@ -118,7 +118,7 @@ pub fn parse_message(text: &str) -> Result<ServerMessage, ProviderError> {
     if text.len() > MOST_MESSAGE {
         return Err(failed("a message of more than 1 MiB"));
     }
-    let raw: Raw = serde_json::from_str(text).map_err(|_| failed("a message that is not readable"))?;
+    let raw: Raw = read_object(text.as_bytes()).ok_or_else(|| failed("a message that is not readable"))?;
     let words = raw.text.unwrap_or_default();
     Ok(match raw.message_type.as_str() {
         "session_started" => ServerMessage::Started,

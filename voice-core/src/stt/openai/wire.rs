@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::codec::pcm::encode_s16_into;
 use crate::error::ProviderError;
 use crate::stt::MOST_MESSAGE;
-use crate::wire::{MOST_ERROR_BODY, machine_code, status_refusal};
+use crate::wire::{MOST_ERROR_BODY, machine_code, read_object, status_refusal};
 
 use super::{PROVIDER, TranscriptionConfig};
 
@@ -113,8 +113,7 @@ pub fn parse_answer(body: &[u8]) -> Result<String, ProviderError> {
     if body.len() > MOST_MESSAGE {
         return Err(failed("an answer of more than 1 MiB"));
     }
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| failed("an answer that is not readable"))?;
+    let answer: Answer = read_object(body).ok_or_else(|| failed("an answer that is not readable"))?;
     Ok(answer.text.trim().to_owned())
 }
 

@@ -246,6 +246,11 @@ impl Contexts {
         }
     }
 
+    /// The socket could not be opened; [`wire::parse_refusal`] says why where there was an answer.
+    pub fn handle_refused(&mut self, error: ProviderError) {
+        self.lose(error);
+    }
+
     /// The socket was closed, or broke where there is no code.
     pub fn handle_closed(&mut self, code: Option<u16>, reason: &str) {
         self.lose(wire::parse_close(code, reason));

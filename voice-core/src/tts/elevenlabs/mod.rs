@@ -1,11 +1,12 @@
 //! ElevenLabs' voice: configuration, and the map of this folder.
 //!
 //! `wire` builds addresses and messages and reads answers, `voices` knows the default voices, `contexts` keeps the
-//! books of one socket with a context for each reply, `spoken` turns one context's answers into speech events,
-//! `slots` counts what the account may do at a time. All of it is pure; the sockets are the client's. What a
+//! books of one socket with a context for each reply, `http` speaks a reply without a socket, `spoken` turns answers into
+//! speech events, `slots` counts what the account may do at a time. All of it is pure; the sockets are the client's. What a
 //! configuration says is checked once, in [`ElevenLabsBuilder::build`] and [`ElevenLabsConfig::for_call`].
 
 mod contexts;
+mod http;
 mod slots;
 mod spoken;
 mod tracker;
@@ -15,6 +16,7 @@ pub mod wire;
 use serde::Serialize;
 
 pub use contexts::{ContextEvent, ContextLimits, Contexts};
+pub use http::{HttpReply, SpeechRequest};
 pub use slots::Slots;
 pub use voices::{DEFAULT_VOICES, VoiceRef, find_voice};
 
@@ -437,6 +439,11 @@ impl SpeechModel {
     }
 
     fn has_sockets(&self) -> bool {
+        self.as_str() != "eleven_v3"
+    }
+
+    /// Whether it may be told what was said before. Not documented as impossible for v3, but refused by it.
+    fn takes_previous(&self) -> bool {
         self.as_str() != "eleven_v3"
     }
 

@@ -61,6 +61,20 @@ impl Spoken {
         piece: &SpeechPiece<'_>,
         out: &mut Vec<SpeechEvent>,
     ) -> Result<(), ProviderError> {
+        let base = self.rate.duration_of(self.given);
+        self.handle_piece_from(piece, base, out)
+    }
+
+    /// The same where times do not count from the first sample of the piece but from `base`.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn handle_piece_from(
+        &mut self,
+        piece: &SpeechPiece<'_>,
+        base: Duration,
+        out: &mut Vec<SpeechEvent>,
+    ) -> Result<(), ProviderError> {
         // What was sent is aligned best, unless dictionaries say something else: then the service starts it over again.
         let (first, second) = (&piece.alignment, &piece.normalised);
         let times = if self.prefer_normalised {
@@ -69,7 +83,6 @@ impl Spoken {
             first.as_ref().or(second.as_ref())
         };
         if let Some(times) = times {
-            let base = self.rate.duration_of(self.given);
             let tracked = self.tracker.advance(times, base);
             self.note(tracked, out);
         }
@@ -82,11 +95,24 @@ impl Spoken {
         decoded
     }
 
-    /// The speech is complete.
+    /// Takes bytes of an answer that is nothing but audio.
+    pub(super) fn handle_bytes(&mut self, audio: &[u8], out: &mut Vec<SpeechEvent>) {
+        let mut samples = Vec::new();
+        self.decoder.push_bytes(audio, &mut samples);
+        self.give(samples, out);
+    }
+
+    /// How much was given out.
+    pub(super) fn duration(&self) -> Duration {
+        self.rate.duration_of(self.given)
+    }
+
+    /// The speech of all clauses so far is complete. More clauses may follow, with an answer of their own.
     pub(super) fn finish(&mut self, out: &mut Vec<SpeechEvent>) {
         let tracked = self.tracker.finish();
         self.note(tracked, out);
         self.ends.clear();
+        self.decoder.restart();
         while self.told < self.clauses {
             self.told += 1;
             out.push(SpeechEvent::ClauseEnd);

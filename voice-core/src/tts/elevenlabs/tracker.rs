@@ -85,10 +85,13 @@ impl Tracker {
         tracked
     }
 
-    /// Nothing more is spoken.
+    /// Nothing more is spoken of the clauses that were given.
     pub(super) fn finish(&mut self) -> Tracked {
         let mut tracked = Tracked::default();
         self.complete(self.end, &mut tracked);
+        // Another answer may follow; what was not found in this one is not looked for in that.
+        self.expected.clear();
+        self.ended = self.clauses;
         tracked
     }
 

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::error::ProviderError;
-use crate::wire::SettingError;
+use crate::wire::{SettingError, read_object};
 
 use super::{PROVIDER, is_voice_name};
 
@@ -96,8 +96,7 @@ pub fn find_voice(name: &str, body: &[u8]) -> Result<String, ProviderError> {
     if body.len() > MOST_LIST {
         return Err(failed("the list of voices is too long"));
     }
-    let list: List =
-        serde_json::from_slice(body).map_err(|_| failed("the list of voices is not readable"))?;
+    let list: List = read_object(body).ok_or_else(|| failed("the list of voices is not readable"))?;
     let mut voices = list.voices.into_iter();
     let is_it = |entry: &Entry| {
         entry.voice_id == name.trim() || entry.name.as_deref().is_some_and(|full| is_same(name, full))

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::SampleCoding;
 use crate::error::ProviderError;
-use crate::wire::{Target, account_refusal, close_refusal, named_refusal};
+use crate::wire::{Target, account_refusal, close_refusal, named_refusal, read_object};
 
 use super::{
     ElevenLabsConfig, OutputFormat, PROVIDER, PronunciationDictionary, TextNormalisation, VoiceSettings,
@@ -44,6 +44,12 @@ pub fn stream_input_address(config: &ElevenLabsConfig, voice_id: &str) -> String
 /// Address of the request whose answer is the audio as it is made.
 pub fn stream_address(config: &ElevenLabsConfig, voice_id: &str) -> String {
     let target = speech(config.base.http(), voice_id).segments("stream");
+    logging(target.query("output_format", config.format.as_str()), config).build()
+}
+
+/// Address of the request whose answer is lines of JSON, each with some audio and its alignment.
+pub fn timed_stream_address(config: &ElevenLabsConfig, voice_id: &str) -> String {
+    let target = speech(config.base.http(), voice_id).segments("stream/with-timestamps");
     logging(target.query("output_format", config.format.as_str()), config).build()
 }
 
@@ -186,15 +192,22 @@ pub fn encode_close_socket() -> String {
     ClientMessage { close_socket: true, ..Default::default() }.encode()
 }
 
-/// The body of a request to [`stream_address`].
+/// The body of a request to [`stream_address`] or [`timed_stream_address`]. `previous` is what was said before, for the
+/// melody of the voice; nothing, or a text whose end is taken.
 ///
 /// # Errors
 /// [`ProviderError::Rejected`] where the text is longer than the model takes.
-pub fn encode_request(config: &ElevenLabsConfig, text: &str) -> Result<String, ProviderError> {
+pub fn encode_request(
+    config: &ElevenLabsConfig,
+    text: &str,
+    previous: &str,
+) -> Result<String, ProviderError> {
     #[derive(Serialize)]
     struct Request<'a> {
         text: &'a str,
         model_id: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        previous_text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         language_code: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -214,6 +227,7 @@ pub fn encode_request(config: &ElevenLabsConfig, text: &str) -> Result<String, P
     let request = Request {
         text,
         model_id: config.model.as_str(),
+        previous_text: if config.model.takes_previous() { tail(previous.trim()) } else { "" },
         language_code: language(config),
         voice_settings: (!config.settings.is_default()).then_some(config.settings),
         pronunciation_dictionary_locators: &config.dictionaries,
@@ -223,6 +237,15 @@ pub fn encode_request(config: &ElevenLabsConfig, text: &str) -> Result<String, P
     // As for a client message.
     Ok(serde_json::to_string(&request).unwrap_or_default())
 }
+
+/// The last characters of a text.
+fn tail(text: &str) -> &str {
+    let start = text.char_indices().rev().nth(MOST_PREVIOUS - 1).map_or(0, |(at, _)| at);
+    text[start..].trim_start()
+}
+
+/// Characters of text from before: two sentences. More costs time and changes nothing.
+const MOST_PREVIOUS: usize = 200;
 
 // What comes back.
 
@@ -279,7 +302,8 @@ pub fn parse_message(text: &str) -> Result<ServerMessage<'_>, ProviderError> {
     if text.len() > MOST_MESSAGE {
         return Err(failed("a message of more than 4 MiB"));
     }
-    let raw: Raw<'_> = serde_json::from_str(text).map_err(|_| failed("a message that is not readable"))?;
+    let raw: Raw<'_> =
+        read_object(text.as_bytes()).ok_or_else(|| failed("a message that is not readable"))?;
     let has_speech = raw.audio.is_some() || raw.is_final.is_some() || raw.is_final_snake.is_some();
     if raw.error.is_some() || (raw.message.is_some() && !has_speech) {
         return Ok(ServerMessage::Refused(socket_refusal(&raw)));
@@ -291,6 +315,29 @@ pub fn parse_message(text: &str) -> Result<ServerMessage<'_>, ProviderError> {
         normalised: raw.normalised.or(raw.normalised_snake).and_then(Times::read),
         is_final: raw.is_final == Some(true) || raw.is_final_snake == Some(true),
     }))
+}
+
+/// Reads one line of an answer from [`timed_stream_address`], which has snake case and seconds.
+///
+/// # Errors
+/// [`ProviderError::Failed`]: no JSON object, fields of other types, or more than [`MOST_MESSAGE`] bytes. What the
+/// service says where it gives up in the middle of an answer.
+pub fn parse_timed(line: &[u8]) -> Result<SpeechPiece<'_>, ProviderError> {
+    if line.len() > MOST_MESSAGE {
+        return Err(failed("a line of more than 4 MiB"));
+    }
+    let raw: RawTimed<'_> = read_object(line).ok_or_else(|| failed("a line that is not readable"))?;
+    if raw.detail.is_some() && raw.audio.is_none() {
+        // Too late for a status of its own, so the code alone decides.
+        return Err(account_refusal(PROVIDER, 500, None, line));
+    }
+    Ok(SpeechPiece {
+        context: None,
+        audio: raw.audio.filter(|audio| !audio.is_empty()),
+        alignment: raw.alignment.and_then(TimesInSeconds::read),
+        normalised: raw.normalised.and_then(TimesInSeconds::read),
+        is_final: false,
+    })
 }
 
 /// What an answer that is no success means.
@@ -380,6 +427,42 @@ impl Times {
     }
 }
 
+#[derive(Deserialize)]
+struct RawTimed<'a> {
+    #[serde(borrow, default, rename = "audio_base64")]
+    audio: Option<Cow<'a, str>>,
+    #[serde(default)]
+    alignment: Option<TimesInSeconds>,
+    #[serde(default, rename = "normalized_alignment")]
+    normalised: Option<TimesInSeconds>,
+    #[serde(default)]
+    detail: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct TimesInSeconds {
+    #[serde(default)]
+    characters: Vec<String>,
+    #[serde(default, rename = "character_start_times_seconds")]
+    starts: Vec<f64>,
+    #[serde(default, rename = "character_end_times_seconds")]
+    ends: Vec<f64>,
+}
+
+impl TimesInSeconds {
+    /// As [`Times::read`].
+    fn read(self) -> Option<CharTimes> {
+        let mut times = CharTimes::default();
+        for ((char, start), end) in self.characters.iter().zip(self.starts).zip(self.ends) {
+            times.text.push_str(char);
+            let start = milliseconds(start * 1_000.0);
+            let end = milliseconds(end * 1_000.0).max(start);
+            times.spans.push(CharSpan { upto: times.text.len(), start, end });
+        }
+        (!times.spans.is_empty()).then_some(times)
+    }
+}
+
 /// A time of the service; what is no time is zero, what is longer than any piece of speech is cut.
 fn milliseconds(ms: f64) -> Duration {
     if ms.is_finite() { Duration::from_secs_f64(ms.clamp(0.0, LONGEST_MS) / 1_000.0) } else { Duration::ZERO }
@@ -424,6 +507,11 @@ impl AudioDecoder {
         }
         self.finish(out);
         Ok(())
+    }
+
+    /// What comes next begins with a whole sample: another answer.
+    pub fn restart(&mut self) {
+        self.carry = None;
     }
 
     /// Appends the samples of a piece of an HTTP answer.
