@@ -1,7 +1,7 @@
 //! Deepgram's two protocols on the wire: addresses, client messages, server messages, refusals.
 //!
 //! Times of the service are seconds of the audio that this connection got; they come out as samples at 16 kHz.
-//! Invariants: no message that comes in can panic or grow beyond [`MOST_MESSAGE`](crate::stt::MOST_MESSAGE), and no
+//! Invariants: no message that comes in can panic or grow beyond [`MOST_MESSAGE`], and no
 //! text of one gets into an error. Callers: `live`, `flux`, the stand-in's tests.
 
 use std::time::Duration;

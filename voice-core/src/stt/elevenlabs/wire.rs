@@ -1,6 +1,6 @@
 //! Scribe realtime on the wire: address, client messages, server messages.
 //!
-//! Invariants: no message that comes in can panic or grow beyond [`MOST_MESSAGE`](crate::stt::MOST_MESSAGE), and no
+//! Invariants: no message that comes in can panic or grow beyond [`MOST_MESSAGE`], and no
 //! text of one gets into an error. Callers: `scribe`, the stand-in's tests.
 
 use base64::Engine as _;

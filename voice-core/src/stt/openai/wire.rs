@@ -1,7 +1,7 @@
 //! OpenAI's transcription on the wire: the form with its WAV file, the answer, the refusals of it and its relatives.
 //!
 //! Invariants: nothing in the audio or in a term can end its part of the form (RFC 2046, section 5.1.1), no answer can
-//! panic or grow beyond [`MOST_MESSAGE`](crate::stt::MOST_MESSAGE), and no text of one gets into an error. Callers:
+//! panic or grow beyond [`MOST_MESSAGE`], and no text of one gets into an error. Callers:
 //! `whole`, the client, the stand-in's tests.
 
 use std::time::Duration;
