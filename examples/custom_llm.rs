@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use voice_core::error::ProviderError;
 use voice_core::ids::SessionId;
-use voice_core::llm::{LanguageModel, LlmEvent, LlmRequest};
+use voice_core::llm::{FinishReason, LanguageModel, LlmEvent, LlmRequest};
 use voice_core::session::{Engine, Output, PlayoutClock, SessionOptions};
 use voice_core::sim::{ScriptedStt, ScriptedTts};
 use voice_core::turn::Event;
@@ -25,7 +25,7 @@ impl LanguageModel for Echo {
     fn reply(&self, request: LlmRequest) -> BoxStream<'static, Result<LlmEvent, ProviderError>> {
         let said = request.messages.last().map(|m| m.text.clone()).unwrap_or_default();
         let words = format!("You said: {said}");
-        stream::iter([Ok(LlmEvent::Delta(words)), Ok(LlmEvent::Done)]).boxed()
+        stream::iter([Ok(LlmEvent::Delta(words)), Ok(LlmEvent::Done(FinishReason::Stop))]).boxed()
     }
 }
 

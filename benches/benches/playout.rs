@@ -11,7 +11,7 @@ use voice_core::llm::concierge::Concierge;
 use voice_core::llm::{Message, Role};
 use voice_core::playout::{Playout, Shape};
 use voice_core::text::chunker::Chunker;
-use voice_core::text::speakable::speakable;
+use voice_core::text::speakable::{speak, speakable};
 use voice_core::time::SessionTime;
 
 const REPLY: ReplyId = ReplyId(1);
@@ -25,7 +25,7 @@ fn filled(shape: Shape) -> Playout {
     let samples: Vec<i16> = (0..RATE.hz()).map(|k| swell(k as i32)).collect();
     playout.begin(REPLY, SessionTime::ZERO);
     for clause in ["The house on Maple Street has three bedrooms,", " two baths and a large garden."] {
-        playout.announce_clause(REPLY, clause);
+        playout.announce_clause(REPLY, clause, speak(clause));
         playout.push(REPLY, &samples);
         playout.close_clause(REPLY);
     }
@@ -61,7 +61,8 @@ fn playout(criterion: &mut Criterion) {
                 let mut left = 0;
                 for frame in 0..100 {
                     let now = SessionTime::from_millis(frame * 20);
-                    while playout.poll(now, &mut out).is_some() {
+                    while let Some(piece) = playout.poll(now, &mut out) {
+                        playout.handle_left(piece, now);
                         left += 1;
                         out.clear();
                     }
@@ -107,7 +108,7 @@ fn text(criterion: &mut Criterion) {
     group.bench_function("an answer made speakable", |b| b.iter(|| speakable(black_box(ANSWER))));
 
     let concierge = Concierge::with_samples();
-    let said = |role, text: &str| Message { role, text: text.to_owned() };
+    let said = |role, text: &str| Message::new(role, text);
     let asked = [
         said(Role::User, "Do you have a three bedroom house under six hundred thousand?"),
         said(Role::Assistant, "Yes, there is one on Barton Drive."),

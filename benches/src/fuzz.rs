@@ -98,7 +98,7 @@ fn text(data: &[u8]) {
     let _ = speakable(&text);
 
     static CONCIERGE: OnceLock<Concierge> = OnceLock::new();
-    let said = |role, text: &str| Message { role, text: text.to_owned() };
+    let said = |role, text: &str| Message::new(role, text);
     let (before, now) = text.split_once('|').unwrap_or(("", &text));
     let messages = [said(Role::User, before), said(Role::Assistant, "It has three."), said(Role::User, now)];
     let answer = CONCIERGE.get_or_init(Concierge::with_samples).answer(&messages);
@@ -172,7 +172,7 @@ impl Server {
                 .tts(Arc::new(ScriptedTts::default()))
                 .build()
                 .expect("all stages are given");
-            let built = Built { engine, notes: Vec::new(), hears: true, speaks: true };
+            let built = Built::whole(engine);
             let data = scratch("data");
             let store = Arc::new(SqliteStore::open(&data).await.expect("a database"));
             let config = Config { data, max_calls: 1_000, max_connections: 2_000, ..Config::default() };

@@ -22,6 +22,10 @@ pub struct Server {
     lines: BufReader<ChildStdout>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// From the start of the process until it said where it listens. Zero for a scripted one.
+    pub serving: Duration,
+    /// From the start until its models were loaded. Zero for a scripted one.
+    pub ready: Duration,
     /// Its data, gone when the server is.
     folder: Option<PathBuf>,
 }
@@ -60,14 +64,21 @@ impl Server {
         let mut command = Command::new(voice);
         command.args(["serve", "--bind", "127.0.0.1:0", "--data"]).arg(&folder);
         command.stdin(Stdio::null()).env("VOICE_LOG", "warn");
-        Self::start(command, Some(folder))
+        let begun = Instant::now();
+        let mut server = Self::start(command, Some(folder))?;
+        server.serving = begun.elapsed();
+        while !server.line()?.trim_start().starts_with("ready ") {}
+        server.ready = begun.elapsed();
+        Ok(server)
     }
 
     fn start(mut command: Command, folder: Option<PathBuf>) -> io::Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let gone = || io::Error::other("the server ended before it said where it listens");
         let lines = BufReader::new(child.stdout.take().ok_or_else(gone)?);
-        let mut server = Self { child, lines, address: SocketAddr::from(([0; 4], 0)), folder };
+        let address = SocketAddr::from(([0; 4], 0));
+        let mut server =
+            Self { child, lines, address, serving: Duration::ZERO, ready: Duration::ZERO, folder };
         while server.address.port() == 0 {
             server.address = address_in(&server.line()?).unwrap_or(server.address);
         }

@@ -193,7 +193,7 @@ pub fn serve(script: &Script) -> Result<(), Box<dyn std::error::Error + Send + S
         let store = Arc::new(SqliteStore::open(&folder.0).await?);
         let config =
             Config { data: folder.0.clone(), max_calls: 2_000, max_connections: 4_000, ..Config::default() };
-        let built = Built { engine, notes: Vec::new(), hears: true, speaks: true };
+        let built = Built::whole(engine);
         let (trigger, shutdown) = shutdown::channel();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);

@@ -22,7 +22,32 @@ pub enum ProviderError {
         /// What the service said, without secrets.
         detail: String,
     },
-    /// Too many requests or no credit left. Retry after the given time or use the next provider.
+    /// The account has no credit left. Add credit; until then use the next provider.
+    #[error("{provider} has no credit left: {detail}")]
+    OutOfCredit {
+        /// Which provider.
+        provider: &'static str,
+        /// What the service said, without secrets.
+        detail: String,
+    },
+    /// The service does not have what the configuration names (a voice, a model, a format). Fix the configuration.
+    #[error("{provider} cannot do what is configured: {detail}")]
+    Misconfigured {
+        /// Which provider.
+        provider: &'static str,
+        /// What is not there.
+        detail: String,
+    },
+    /// The service does not take this one request (a text or a conversation too long). Shorten it or use the next
+    /// provider.
+    #[error("{provider} does not take the request: {detail}")]
+    Rejected {
+        /// Which provider.
+        provider: &'static str,
+        /// What the service said, without the caller's words.
+        detail: String,
+    },
+    /// Too many requests or too much at once. Retry after the given time or use the next provider.
     #[error("{provider} is over its limit: {detail}")]
     Limited {
         /// Which provider.
@@ -64,6 +89,9 @@ impl ProviderError {
         match self {
             Self::Unreachable { provider, .. }
             | Self::Unauthorised { provider, .. }
+            | Self::OutOfCredit { provider, .. }
+            | Self::Misconfigured { provider, .. }
+            | Self::Rejected { provider, .. }
             | Self::Limited { provider, .. }
             | Self::Failed { provider, .. }
             | Self::TimedOut { provider, .. }

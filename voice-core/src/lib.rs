@@ -5,8 +5,8 @@
 //! (default) adds the shell that carries decisions out: [`session::Engine`] and its sessions. Feature `local` adds
 //! speech models that run on the CPU. Without features the crate contains no tokio, no sockets and no clock.
 //!
-//! Layers, lower ones never import higher ones: `time ids error` → `audio codec ingress vad text` →
-//! `turn context playout resilience metrics record` → the traits of `stt llm tts` → `net session` and providers.
+//! Layers, lower ones never import higher ones: `time ids error` → `audio codec ingress vad text wire` →
+//! `turn context playout metrics record` → the traits of `stt llm tts` → `session` and providers.
 
 pub mod audio;
 pub mod codec;
@@ -18,12 +18,14 @@ pub mod llm;
 pub mod metrics;
 pub mod playout;
 pub mod record;
+pub mod resilience;
 pub mod stt;
 pub mod text;
 pub mod time;
 pub mod tts;
 pub mod turn;
 pub mod vad;
+pub mod wire;
 
 #[cfg(feature = "runtime")]
 pub mod infer;

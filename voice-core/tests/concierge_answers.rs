@@ -1,43 +1,18 @@
 //! What the concierge answers: tables of conversations as callers and recognisers have them.
 #![allow(clippy::unwrap_used)]
 
-use std::fmt::Write as _;
+mod concierge_table;
 
+use concierge_table::Asked;
 use voice_core::llm::concierge::{Concierge, sample_listings};
 use voice_core::llm::{Message, Role};
 
-/// A question and what its answer must contain; a leading `!` marks what it must not.
-type Asked = (&'static str, &'static [&'static str]);
-
-/// Holds the conversations and reports all unexpected answers at once; gives the number of questions.
 fn hold(conversations: &[&[Asked]]) -> usize {
-    let concierge = Concierge::new(sample_listings().clone());
-    let mut wrong = String::new();
-    let mut asked = 0;
-    for conversation in conversations {
-        let mut messages: Vec<Message> = Vec::new();
-        for (question, expected) in *conversation {
-            asked += 1;
-            messages.push(Message { role: Role::User, text: (*question).into() });
-            let answer = concierge.answer(&messages);
-            for part in *expected {
-                let fits = match part.strip_prefix('!') {
-                    Some(absent) => !answer.contains(absent),
-                    None => answer.contains(part),
-                };
-                if !fits {
-                    writeln!(wrong, "{question:?} wants {part:?}\n    got {answer:?}").unwrap();
-                }
-            }
-            messages.push(Message { role: Role::Assistant, text: answer });
-        }
-    }
-    assert!(wrong.is_empty(), "\n{wrong}");
-    asked
+    concierge_table::hold(sample_listings(), conversations)
 }
 
 fn hold_each(questions: &[Asked]) -> usize {
-    hold(&questions.iter().map(std::slice::from_ref).collect::<Vec<_>>())
+    concierge_table::hold_each(sample_listings(), questions)
 }
 
 #[test]
@@ -85,8 +60,8 @@ fn single_questions_about_one_home() {
             &["$3,200 a month"],
         ),
         ("Does 45 Lake Avenue have a balcony?", &["description mentions it", "balcony"]),
-        ("Does 1208 Maple Street have a basement?", &["I don't have that for this home."]),
-        ("does 9 pecan court have solar panels", &["I don't have that for this home."]),
+        ("Does 1208 Maple Street have a basement?", &["I don't have that here."]),
+        ("does 9 pecan court have solar panels", &["I don't have that here."]),
         ("How many stories does 77 Cedar Lane have?", &["three stories"]),
         ("How many bathrooms does 77 Cedar Lane have?", &["two and a half baths"]),
         ("How many bedrooms and bathrooms does 1208 Maple Street have?", &["three bedrooms", "two baths"]),
@@ -148,9 +123,12 @@ fn single_searches() {
         ("at least four bedrooms", &["1502 Willow Trail", "310 Oak Drive"]),
         ("I need two and a half baths", &["77 Cedar Lane", "1502 Willow Trail"]),
         ("do you have a bungalow", &["9 Pecan Court"]),
-        ("How many homes do you have?", &["fourteen homes", "Eleven for sale", "three for rent"]),
+        ("How many homes do you have?", &["thirteen homes", "Ten for sale", "three for rent"]),
         ("how many three bedroom homes do you have", &["There are four of those.", "77 Cedar Lane"]),
-        ("how many condos are there", &["There are two of those."]),
+        (
+            "how many condos are there",
+            &["There is just one.", "sale of 80 Rainey Street Unit 2203 is pending"],
+        ),
         ("How many homes have a pool?", &["There are three of those.", "310 Oak Drive"]),
         ("What's the cheapest home?", &["9 Pecan Court", "$329,000"]),
         ("which is the most expensive one you have", &["2201 Barton Hills Road", "$1,150,000"]),
@@ -165,7 +143,7 @@ fn single_searches() {
         ),
         ("which is bigger, maple street or oak drive", &["310 Oak Drive is larger", "2,650", "1,840"]),
         ("Which is newer, 9 Pecan Court or 77 Cedar Lane?", &["77 Cedar Lane is newer", "2017", "1962"]),
-        ("what homes do you have for sale", &["eleven", "9 Pecan Court"]),
+        ("what homes do you have for sale", &["ten", "9 Pecan Court"]),
         ("what is available in Hyde Park", &["4315 Magnolia Avenue"]),
         ("single story homes under 400k", &["9 Pecan Court", "88 Juniper Street"]),
         ("my budget is three fifty", &["9 Pecan Court", "!Lake Avenue"]),
@@ -291,7 +269,7 @@ fn conversations_with_follow_up_questions() {
             ("tell me about the condo on lake avenue", &["45 Lake Avenue Unit 12"]),
             ("how much are the h o a fees", &["$410 a month"]),
             ("is there an elevator", &["elevator"]),
-            ("does it have a wine cellar", &["I don't have that for this home."]),
+            ("does it have a wine cellar", &["I don't have that here."]),
             ("who's the agent", &["Marcus Lee"]),
             ("how big is it", &["1,120 square feet"]),
             ("what schools are nearby", &["Casis Elementary"]),
@@ -303,7 +281,7 @@ fn conversations_with_follow_up_questions() {
             ("houses in Austin", &["9 Pecan Court", "1208 Maple Street"]),
             ("and with three bedrooms under 600", &["one", "1208 Maple Street"]),
             ("tell me about the first one", &["1208 Maple Street is", "!Pecan"]),
-            ("is it on a quiet street", &["I don't have that for this home.", "1208 Maple Street"]),
+            ("is it on a quiet street", &["I don't have that here.", "1208 Maple Street"]),
             ("that's too expensive", &["9 Pecan Court", "!$525,000"]),
         ],
         &[
@@ -352,7 +330,7 @@ fn conversations_with_follow_up_questions() {
 #[test]
 fn only_what_was_heard_is_remembered() {
     let concierge = Concierge::new(sample_listings().clone());
-    let message = |role, text: &str| Message { role, text: text.into() };
+    let message = |role, text: &str| Message::new(role, text);
     let ask = |heard: &str| {
         concierge.answer(&[
             message(Role::User, "what condos do you have"),
@@ -368,7 +346,7 @@ fn only_what_was_heard_is_remembered() {
 
 #[test]
 fn the_same_conversation_gets_the_same_answer() {
-    let messages = [Message { role: Role::User, text: "homes with a pool".into() }];
+    let messages = [Message::new(Role::User, "homes with a pool")];
     let first = Concierge::new(sample_listings().clone()).answer(&messages);
     assert_eq!(Concierge::new(sample_listings().clone()).answer(&messages), first);
 }

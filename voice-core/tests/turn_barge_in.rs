@@ -51,6 +51,29 @@ fn what_was_heard_is_a_prefix_of_the_answer_within_a_word() {
 }
 
 #[test]
+fn a_price_talked_over_is_booked_whole_or_not_at_all() {
+    let answer = "It is listed at $1,250,000, has 3bd/2.5ba and stands at 1208 Barton Dr in Austin.";
+    let words: Vec<&str> = answer.split(' ').collect();
+    let mut lengths = Vec::new();
+    for pause in (200..9_000).step_by(300) {
+        let mut scene = Scene::default().say(QUESTION).await_answer().pause(pause);
+        scene.llm.answers = vec![answer.to_owned()];
+        let call =
+            play(scene.speak("no wait does it have a garage", ms(1_600), 0.95).await_turn().await_turn());
+        let turn = &call.turns()[0];
+        assert!(turn.reply.starts_with(&turn.heard));
+        let heard: Vec<&str> = turn.heard.split_whitespace().collect();
+        assert_eq!(heard, words[..heard.len()], "a word is cut");
+        lengths.push(heard.len());
+    }
+    assert!(lengths.is_sorted(), "{lengths:?}");
+    // As long as the price is said, what was heard stays in front of it: 59 bytes at 66 ms each.
+    let before_price = lengths.iter().filter(|words| **words == 4).count();
+    assert!(before_price >= 10, "{lengths:?}");
+    assert!(lengths.iter().any(|words| *words > 5), "{lengths:?}");
+}
+
+#[test]
 fn the_caller_is_told_to_drop_what_is_buffered() {
     let call = play(over_the_answer("no wait does it have a garage", 1_600).await_turn().await_turn());
     let reply = call.asked[0].reply;

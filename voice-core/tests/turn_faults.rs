@@ -7,7 +7,7 @@ use voice_core::ids::ReplyId;
 use voice_core::metrics::Stage;
 use voice_core::sim::{Act, LlmFault, Scene, SttFault, TtsFault};
 use voice_core::time::SessionTime;
-use voice_core::turn::{Command, Dialogue, Failure, Input, NoticeCode, Policy};
+use voice_core::turn::{Command, Dialogue, Event, Failure, Input, NoticeCode, Policy};
 
 const QUESTION: &str = "how much is the house on maple street";
 
@@ -113,6 +113,54 @@ fn a_voice_that_fails_leaves_the_text() {
         assert_eq!(call.notices(), [NoticeCode::TtsFailed], "{fault:?}");
         assert!(call.turn_ends()[0].since(call.decided[0].0) <= ms(within), "{fault:?}");
     }
+}
+
+#[test]
+fn a_voice_lost_while_the_text_still_comes_leaves_all_of_the_text() {
+    let slow = |tts: Vec<TtsFault>| {
+        let mut scene = Scene::default();
+        scene.llm.token_every = ms(250);
+        scene.tts.faults.extend(tts);
+        play(scene.say(QUESTION).await_turn())
+    };
+    let whole = slow(Vec::new());
+    let call = slow(vec![TtsFault::Fail { after: ms(300) }]);
+    let (turn, whole) = (only_turn(&call), only_turn(&whole));
+    assert_eq!(turn.reply, whole.reply);
+    assert!(turn.voice_lost && !turn.interrupted);
+    assert!(turn.heard.len() < turn.reply.len() / 2, "{:?}", turn.heard);
+    assert_eq!(call.notices(), [NoticeCode::TtsFailed]);
+    let mut shown = call.events.iter().filter_map(|(_, event)| match event {
+        Event::Reply { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(shown.next_back(), Some(turn.reply.as_str()), "the caller reads what he cannot hear");
+    let end = call.turn_ends()[0];
+    assert!(call.left.iter().all(|left| left.at < end - ms(1_000)), "no sound after the loss");
+}
+
+#[test]
+fn a_client_that_says_when_it_began_to_play_has_a_stage_of_its_own() {
+    let mut dialogue = Dialogue::new(Policy::default());
+    let at = SessionTime::from_millis;
+    let reply = ReplyId(1);
+    dialogue.handle_input(Input::Typed { text: "hello".into() }, at(100));
+    dialogue.handle_input(Input::ReplyText { reply, delta: "Hello. ".into() }, at(200));
+    dialogue.handle_input(Input::ReplyDone { reply }, at(200));
+    dialogue.handle_input(Input::FirstAudio { reply }, at(300));
+    dialogue.handle_input(Input::AudioLeft { reply }, at(310));
+    dialogue.handle_input(Input::SpeechDone { reply }, at(400));
+    dialogue.handle_input(Input::PlaybackStarted { reply, at: at(375) }, at(450));
+    // A later report of the same reply changes nothing.
+    dialogue.handle_input(Input::PlaybackStarted { reply, at: at(500) }, at(600));
+    dialogue.handle_input(Input::Played { reply }, at(900));
+    let record = std::iter::from_fn(|| dialogue.poll_command()).find_map(|command| match command {
+        Command::Emit(Event::TurnEnded(record)) => Some(record),
+        _ => None,
+    });
+    let ledger = record.expect("the turn is over").ledger;
+    assert_eq!(ledger.of(Stage::Client), ms(65));
+    assert_eq!(ledger.total(), ms(275));
 }
 
 #[test]

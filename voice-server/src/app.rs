@@ -1,9 +1,10 @@
 //! The server as a whole: what its parts share, which routes there are, how it starts and stops.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
@@ -11,13 +12,15 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::api::{conversations, health};
+use crate::cli::print::say;
 use crate::config::Config;
 use crate::data::{DEMO_ORGANIZATION, SqliteStore, Store};
 use crate::engine;
 use crate::error::Failure;
 use crate::http::{Problem, layers, server};
 use crate::shutdown::{self, Shutdown};
-use crate::voice::call::AnyAnswerer;
+use crate::voice::call::{Answerer, AnyAnswerer, StageStatus};
+use crate::voice::loading;
 use crate::voice::registry::Registry;
 use crate::voice::{Limits, upgrade};
 use crate::web;
@@ -43,7 +46,7 @@ pub struct App {
     pub shutdown: Shutdown,
 }
 
-/// How long calls may take to end once the server is to stop: each finishes its turn and is stored.
+/// How long calls may take to end once the server is to stop: each cuts its answer short, stores its turn and closes.
 const CALLS_DRAIN: Duration = Duration::from_secs(15);
 
 impl App {
@@ -95,7 +98,7 @@ impl App {
         self.store.close().await;
     }
 
-    /// What the start prints: where to go, who serves what, what is missing.
+    /// What the start prints: where to go and who may. Who serves what follows when the engine is there.
     fn greeting(&self, address: SocketAddr) -> String {
         let mut text = String::new();
         let shown =
@@ -104,10 +107,8 @@ impl App {
         let _ = writeln!(text, "voice {} is serving", env!("CARGO_PKG_VERSION"));
         let _ = writeln!(text, "  open     http://{shown}:{}/", address.port());
         let _ = writeln!(text, "  data     {}", self.config.data.display());
-        for stage in self.answerer.stages() {
-            let state = if stage.ready { "" } else { "  not working" };
-            let note = if stage.note.is_empty() { String::new() } else { format!(" ({})", stage.note) };
-            let _ = writeln!(text, "  {:<8} {}{state}{note}", stage.stage, stage.provider);
+        for note in &self.config.notes {
+            let _ = writeln!(text, "  note     {note}");
         }
         if self.config.database_url.is_some() {
             let _ = writeln!(
@@ -122,17 +123,39 @@ impl App {
                 self.config.unused.join(", ")
             );
         }
-        if self.config.is_unconfigured() {
-            let _ =
-                writeln!(text, "  access   no sign-in: calls and conversations are for this machine only");
-        } else {
-            let _ = writeln!(
-                text,
-                "  access   sign-in is required and comes in a later version: conversations cannot be read"
-            );
-        }
+        let [calls, reading] = access(&self.config);
+        let _ = writeln!(text, "  access   {calls}\n           {reading}");
         text
     }
+}
+
+/// Who may call and who may read without sign-in, as `api::access` decides it, a sentence each.
+fn access(config: &Config) -> [String; 2] {
+    let bind = config.bind.ip();
+    let is_loopback = bind.to_canonical().is_loopback();
+    let calls = match config.anonymous {
+        Some(false) => "calls: from nobody, since VOICE_ANONYMOUS is false".to_owned(),
+        Some(true) if is_loopback => {
+            format!("calls: from whatever reaches {bind}, without sign-in (VOICE_ANONYMOUS is true)")
+        }
+        Some(true) => "calls: from anywhere, without sign-in (VOICE_ANONYMOUS is true)".to_owned(),
+        None if !config.is_unconfigured() => {
+            "calls: from nobody until sign-in comes in a later version; VOICE_ANONYMOUS=true takes them from anywhere"
+                .to_owned()
+        }
+        None if is_loopback => "calls: from this machine only, without sign-in".to_owned(),
+        None => format!(
+            "calls: from nobody, since {bind} is no loopback address; VOICE_ANONYMOUS=true takes them from anywhere"
+        ),
+    };
+    let reading = if !config.is_unconfigured() {
+        "conversations: read by nobody until sign-in comes in a later version".to_owned()
+    } else if is_loopback {
+        "conversations: read from this machine only, without sign-in".to_owned()
+    } else {
+        format!("conversations: read by nobody, since {bind} is no loopback address")
+    };
+    [calls, reading]
 }
 
 /// Starts the server of `config` and serves until SIGTERM or ctrl-c.
@@ -147,11 +170,85 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let listener = TcpListener::bind(address).await.map_err(unbound)?;
     let address = listener.local_addr().map_err(unbound)?;
     let store = Arc::new(SqliteStore::open(&config.data).await?);
-    let answerer = Arc::new(engine::start(&config).await?);
-    let app = App::new(config, store, answerer, shutdown).await?;
-    print!("{}", app.greeting(address));
+    let (loading, arrival) = loading::channel();
+    let app = App::new(config.clone(), store, Arc::new(loading), shutdown).await?;
+    say!("{}", app.greeting(address));
     let signals = tokio::spawn(shutdown::on_signal(trigger));
-    app.serve(listener).await;
+    // Pages, data and health are there at once; the models come a moment later, and calls wait for them.
+    let begun = Instant::now();
+    let engine = async {
+        let built = engine::start(&config, &arrival).await?;
+        say!("{}", told(&Answerer::stages(&*built), begun.elapsed()));
+        std::future::pending::<Result<Infallible, Failure>>().await
+    };
+    let served = tokio::select! {
+        () = app.serve(listener) => Ok(()),
+        Err(failure) = engine => Err(failure),
+    };
     signals.abort();
-    Ok(())
+    served
+}
+
+/// Who serves each stage, and that calls are answered from now on.
+fn told(stages: &[StageStatus], took: Duration) -> String {
+    let mut text = String::new();
+    for stage in stages {
+        let state = if stage.ready { "" } else { "  not working" };
+        let _ = writeln!(text, "  {:<8} {}{state}", stage.stage, stage.provider);
+    }
+    // What several stages lack is often one thing, and then said once.
+    let mut notes: Vec<&str> = Vec::new();
+    for note in stages.iter().map(|stage| stage.note.as_str()) {
+        if !note.is_empty() && !notes.contains(&note) {
+            notes.push(note);
+            let _ = writeln!(text, "  note     {note}");
+        }
+    }
+    let _ = writeln!(text, "  ready    calls are answered ({:.1} s after the start)", took.as_secs_f64());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::connect_info::ConnectInfo;
+    use hyper::Request;
+    use hyper::http::request::Parts;
+
+    use super::*;
+    use crate::api::access::{may_call, may_read};
+    use crate::config::Secret;
+
+    fn request(peer: &str, host: &str) -> Parts {
+        let (mut parts, ()) =
+            Request::builder().uri("/").header("host", host).body(()).expect("a request").into_parts();
+        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().expect("an address"), 9)));
+        parts
+    }
+
+    #[test]
+    fn the_start_tells_the_access_that_requests_have() {
+        let near = request("127.0.0.1", "localhost");
+        let far = request("10.0.0.9", "voice.example.com");
+        for bind in ["127.0.0.1:1", "[::1]:1", "0.0.0.0:1", "192.168.0.2:1"] {
+            for anonymous in [None, Some(false), Some(true)] {
+                for auth_secret in [None, Some(Secret::new("s"))] {
+                    let bind = bind.parse().expect("an address");
+                    let config = Config { bind, anonymous, auth_secret, ..Config::default() };
+                    let [calls, reading] = access(&config);
+                    let told = |line: &str, allowed: [bool; 2]| match allowed {
+                        [false, false] => line.contains("nobody"),
+                        [true, false] => line.contains("this machine only"),
+                        [true, true] => {
+                            line.contains("from anywhere,") || line.contains("from whatever reaches")
+                        }
+                        [false, true] => false,
+                    };
+                    let allowed = [&near, &far].map(|parts| may_call(&config, parts).is_ok());
+                    assert!(told(&calls, allowed), "{calls}: {allowed:?} {config:?}");
+                    let allowed = [&near, &far].map(|parts| may_read(&config, parts).is_ok());
+                    assert!(told(&reading, allowed), "{reading}: {allowed:?} {config:?}");
+                }
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use voice_core::error::ProviderError;
 use voice_core::infer::Pool;
 use voice_core::llm::concierge::Concierge;
@@ -15,9 +16,10 @@ use voice_core::turn::Policy;
 
 use crate::config::Config;
 use crate::error::Failure;
+use crate::voice::headroom::Headroom;
+use crate::voice::loading::Arrival;
 
 /// An engine and what is to be said about it.
-#[derive(Debug)]
 pub struct Built {
     /// The engine.
     pub engine: Engine,
@@ -27,23 +29,59 @@ pub struct Built {
     pub hears: bool,
     /// Whether answers can be spoken.
     pub speaks: bool,
+    /// Loads what lets several calls compute at the same time; `None` where there is nothing to load.
+    warming: Option<JoinHandle<()>>,
+    /// What is left of this machine for calls; `None` where others compute.
+    pub(crate) headroom: Option<Arc<Headroom>>,
 }
 
-/// Fetches what is missing, with progress on the terminal, and puts the engine together.
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Built")
+            .field("engine", &self.engine)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Built {
+    /// An engine of which everything works.
+    pub fn whole(engine: Engine) -> Self {
+        Self { engine, notes: Vec::new(), hears: true, speaks: true, warming: None, headroom: None }
+    }
+
+    /// Waits until nothing is being loaded any more, so that a first measurement is like the later ones.
+    pub async fn warm(&mut self) {
+        if let Some(warming) = self.warming.take() {
+            // A copy that could not be loaded is tried again, and reported, by the first call that needs it.
+            let _ = warming.await;
+        }
+    }
+}
+
+/// Fetches what is missing, with progress on the terminal, and puts the engine together, and tells `arrival` how far it is.
 ///
 /// # Errors
 /// The operating system refuses the inference threads.
-pub async fn start(config: &Config) -> Result<Built, Failure> {
-    Ok(ready(config, Policy::default()).await?)
+pub(crate) async fn start(config: &Config, arrival: &Arrival) -> Result<Arc<Built>, Failure> {
+    if is_incomplete() {
+        arrival.fetching();
+        fetch_missing(config).await;
+        arrival.loading();
+    }
+    let built = Arc::new(build(config, Policy::default()).await?);
+    arrival.ready(built.clone());
+    Ok(built)
 }
 
-/// The same with turn-taking of one's own.
+/// The same for one who waits for it, with turn-taking of one's own.
 ///
 /// # Errors
 /// The operating system refuses the inference threads.
 pub async fn ready(config: &Config, policy: Policy) -> Result<Built, EngineError> {
-    #[cfg(feature = "local")]
-    fetch_missing(config).await;
+    if is_incomplete() {
+        fetch_missing(config).await;
+    }
     build(config, policy).await
 }
 
@@ -54,79 +92,125 @@ pub async fn ready(config: &Config, policy: Policy) -> Result<Built, EngineError
 pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = Arc::new(Pool::start(cores).map_err(EngineError::Threads)?);
-    let base = Engine::builder()
+    // Loading computes for a second and must not stand in the way of the async workers.
+    let threads = pool.clone();
+    let loaded = tokio::task::spawn_blocking(move || load_local(&threads)).await;
+    let local = loaded.unwrap_or_else(|e| {
+        Local::none(&ProviderError::Failed { provider: "local speech", detail: e.to_string() })
+    });
+    let concierge = Concierge::with_samples();
+    let mut engine = Engine::builder()
         .pool(pool.clone())
         .language(&*config.language)
         .policy(policy)
-        .llm(Arc::new(Concierge::with_samples()));
-    // Loading computes for a second and must not stand in the way of the async workers.
-    let loaded = tokio::task::spawn_blocking(move || load_local(&pool)).await;
-    let failed =
-        |e: tokio::task::JoinError| ProviderError::Failed { provider: "local speech", detail: e.to_string() };
-    match loaded.unwrap_or_else(|e| Err(failed(e))) {
-        #[cfg(feature = "local")]
-        Ok(local) => {
-            let engine =
-                base.vad(local.vad).turn_model(local.turn_model).stt(local.stt).tts(local.tts).build()?;
-            Ok(Built { engine, notes: Vec::new(), hears: true, speaks: true })
+        .key_terms(concierge.key_terms())
+        .llm(Arc::new(concierge));
+    let mut notes: Vec<String> = Vec::new();
+    let mut note = |error: &ProviderError, without: &str| {
+        let text = error.to_string();
+        if !notes.contains(&text) {
+            notes.push(text);
         }
-        #[cfg(not(feature = "local"))]
-        Ok(never) => match never {},
-        Err(reason) => {
-            let notes = vec![
-                reason.to_string(),
-                "until then callers are not heard and answers not spoken; typed questions, stored conversations and the \
-                 pages work"
-                    .to_owned(),
-            ];
-            let engine = base
-                .stt(Arc::new(AbsentRecogniser::new(reason.clone())))
-                .tts(Arc::new(AbsentVoice::new(reason)))
-                .build()?;
-            Ok(Built { engine, notes, hears: false, speaks: false })
-        }
+        notes.push(without.to_owned());
+    };
+    match local.vad.clone() {
+        Ok(vad) => engine = engine.vad(vad),
+        Err(error) => note(&error, "until then speech is told from silence by its loudness alone"),
     }
+    match local.turn_model.clone() {
+        Ok(model) => engine = engine.turn_model(model),
+        Err(error) => note(&error, "until then silence and words alone decide when a caller has finished"),
+    }
+    let (hears, speaks) = (local.stt.is_ok(), local.tts.is_ok());
+    engine = engine.stt(local.stt.clone().unwrap_or_else(|error| {
+        note(&error, "until then callers are not heard; typed questions are answered");
+        Arc::new(AbsentRecogniser::new(error))
+    }));
+    engine = engine.tts(local.tts.clone().unwrap_or_else(|error| {
+        note(&error, "until then answers are not spoken; their text is given");
+        Arc::new(AbsentVoice::new(error))
+    }));
+    let engine = engine.build()?;
+    let warming = Some(tokio::task::spawn_blocking(move || drop(local.warm_up())));
+    let headroom = (hears || speaks).then(|| Headroom::new(pool));
+    Ok(Built { engine, notes, hears, speaks, warming, headroom })
 }
+
+/// Whether weights are missing that could be fetched.
+#[cfg(feature = "local")]
+fn is_incomplete() -> bool {
+    voice_core::local::weights::Cache::of_user().is_some_and(|cache| !cache.is_complete())
+}
+
+#[cfg(not(feature = "local"))]
+fn is_incomplete() -> bool {
+    false
+}
+
+#[cfg(not(feature = "local"))]
+async fn fetch_missing(_config: &Config) {}
 
 /// Brings missing weights. A failure is told and no obstacle: the engine then says what works without them.
 #[cfg(feature = "local")]
 async fn fetch_missing(config: &Config) {
     use voice_core::local::weights::Cache;
 
+    use crate::cli::print;
     use crate::models::{Mirror, PullOptions, pull};
 
-    let Some(cache) = Cache::of_user().filter(|cache| !cache.is_complete()) else { return };
-    eprintln!("fetching the speech models (about 160 MB, once)");
+    let Some(cache) = Cache::of_user() else { return };
+    print::aside("fetching the speech models (about 160 MB, once)");
     let mut options = PullOptions::new(cache);
     match config.models_url.as_ref().map(|url| url.parse::<Mirror>()).transpose() {
         Ok(mirror) => options.mirror = mirror,
-        Err(error) => eprintln!("voice: {error}"),
+        Err(error) => print::error(error),
     }
     if let Err(error) = pull(&options).await {
-        eprintln!("voice: {error}");
+        print::error(error);
     }
 }
 
 #[cfg(feature = "local")]
-fn load_local(pool: &Arc<Pool>) -> Result<voice_core::local::LocalStages, ProviderError> {
-    use voice_core::local::LocalStages;
+use voice_core::local::LocalParts as Local;
+
+#[cfg(feature = "local")]
+fn load_local(pool: &Arc<Pool>) -> Local {
     use voice_core::local::weights::Cache;
 
-    let missing = |detail: String| ProviderError::ModelMissing { provider: "local speech", detail };
-    let cache = Cache::of_user()
-        .ok_or_else(|| missing("neither HOME nor XDG_CACHE_HOME names a folder".to_owned()))?;
-    let absent = cache.missing_files();
-    if !absent.is_empty() {
-        let names: Vec<&str> = absent.iter().map(|f| f.name).collect();
-        return Err(missing(format!("run `voice models pull` for {}", names.join(", "))));
+    match Cache::of_user() {
+        Some(cache) => Local::load(&cache.files(), pool),
+        None => {
+            let detail = "neither HOME nor XDG_CACHE_HOME names a folder for them".to_owned();
+            Local::none(&ProviderError::ModelMissing { provider: "local speech", detail })
+        }
     }
-    LocalStages::load(&cache.files(), pool)
+}
+
+/// What a build without local models has of them.
+#[cfg(not(feature = "local"))]
+struct Local {
+    vad: Result<Arc<dyn voice_core::vad::VadModel>, ProviderError>,
+    turn_model: Result<Arc<dyn voice_core::vad::TurnModel>, ProviderError>,
+    stt: Result<Arc<dyn voice_core::stt::SpeechToText>, ProviderError>,
+    tts: Result<Arc<dyn voice_core::tts::TextToSpeech>, ProviderError>,
 }
 
 #[cfg(not(feature = "local"))]
-fn load_local(_pool: &Arc<Pool>) -> Result<std::convert::Infallible, ProviderError> {
-    Err(ProviderError::ModelMissing {
-        provider: "local speech",
-        detail: "this build has no local models".to_owned(),
-    })
+impl Local {
+    fn none(reason: &ProviderError) -> Self {
+        Self {
+            vad: Err(reason.clone()),
+            turn_model: Err(reason.clone()),
+            stt: Err(reason.clone()),
+            tts: Err(reason.clone()),
+        }
+    }
+
+    fn warm_up(&self) {}
+}
+
+#[cfg(not(feature = "local"))]
+fn load_local(_pool: &Arc<Pool>) -> Local {
+    let detail = "this build has no local models".to_owned();
+    Local::none(&ProviderError::ModelMissing { provider: "local speech", detail })
 }

@@ -41,7 +41,9 @@ impl Shutdown {
 /// Waits for SIGTERM or ctrl-c and begins the end; at a second one ends the process.
 pub async fn on_signal(trigger: Trigger) {
     signal().await;
-    tracing::info!("stopping: calls finish their turn; once more stops at once");
+    tracing::info!(
+        "stopping: answers are cut short, what was said is stored, calls close with 1013; once more stops at once"
+    );
     trigger.begin();
     signal().await;
     std::process::exit(1);

@@ -11,7 +11,8 @@ use tracing_subscriber::fmt;
 pub fn start(filter: &str) {
     // Libraries say little below a warning that concerns an operator.
     let filter = EnvFilter::try_new(format!("sqlx=warn,hyper=warn,{filter}")).unwrap_or_default();
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A closed error stream loses lines; telling so there would end the program.
+    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let started = if std::io::stderr().is_terminal() {
         log.compact().with_target(false).try_init()
     } else {

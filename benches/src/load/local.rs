@@ -66,6 +66,10 @@ pub fn run(options: &Options) -> io::Result<()> {
         Wanted::Wav => "wav",
     };
     let mut result = json!({ "questions": questions.len(), "rounds": options.rounds, "out": form });
+    if let Some(server) = &started {
+        result["serving_ms"] = json!(ms(server.serving));
+        result["ready_ms"] = json!(ms(server.ready));
+    }
     super::on_one_thread(async {
         // The first call of a server may meet cold caches; it is told apart.
         let cold = ask(address, &questions[..1], options).await;

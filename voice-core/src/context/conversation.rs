@@ -90,7 +90,7 @@ impl Conversation {
 
     /// What to ask a language model now: prompt, window, and before the last message the facts looked up for it.
     pub fn request(&self, session: SessionId, language: &str, facts: &[String]) -> LlmRequest {
-        let system = |text: &str| Message { role: Role::System, text: text.to_owned() };
+        let system = |text: &str| Message::new(Role::System, text);
         let mut messages = Vec::with_capacity(self.messages.len() + 2);
         if !self.prompt.trim().is_empty() {
             messages.push(system(&self.prompt));
@@ -101,7 +101,7 @@ impl Conversation {
             let asked = messages.last().is_some_and(|m| m.role == Role::User);
             messages.insert(messages.len() - usize::from(asked), system(&facts));
         }
-        LlmRequest { session, messages, language: language.to_owned() }
+        LlmRequest::new(session, messages, language)
     }
 
     /// One fact a line, whole facts only, as many as fit.
@@ -129,7 +129,7 @@ impl Conversation {
             return;
         }
         self.chars += text.chars().count();
-        self.messages.push_back(Message { role, text });
+        self.messages.push_back(Message::new(role, text));
         let mut dropped = false;
         while self.messages.len() > self.limits.messages || self.chars > self.limits.chars {
             self.drop_oldest();

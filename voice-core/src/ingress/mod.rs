@@ -223,6 +223,23 @@ impl Ingress {
         Ok(())
     }
 
+    /// Whether bytes came that are too few to tell what they are.
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.source, Source::Sniffing) && self.bytes.len() > 0
+    }
+
+    /// Names what is undecided: nothing more came for so long that nothing more is to be expected.
+    ///
+    /// Fails where there is something undecided, and every later call does too.
+    pub fn decide(&mut self) -> Result<(), IngressError> {
+        if !self.is_undecided() {
+            return Ok(());
+        }
+        let error = foreign(&self.bytes);
+        self.fault.get_or_insert(error.clone());
+        Err(error)
+    }
+
     /// What comes in, once it is known. With several containers, the latest.
     pub fn format(&self) -> Option<InputFormat> {
         self.format

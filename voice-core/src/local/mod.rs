@@ -26,7 +26,7 @@ pub use runtime::Runtime;
 pub use silero::Silero;
 pub use smart_turn::SmartTurn;
 pub use speaker::LocalVoice;
-pub use stages::LocalStages;
+pub use stages::{LocalParts, LocalStages};
 pub use weights::{Cache, ModelFiles};
 
 #[cfg(test)]

@@ -155,8 +155,11 @@ struct State {
     open: Option<Utterance>,
     /// Finalised, oldest first.
     closing: VecDeque<Utterance>,
-    /// The job is in the pool's queue or runs.
-    queued: bool,
+    /// The job waits in the pool's queue, as this. A job that is queued again as something more urgent is done by
+    /// whichever comes first; the other finds nothing.
+    queued: Option<Weight>,
+    /// The job runs.
+    working: bool,
     running: Option<Running>,
     /// The last transcription was stopped for a dip. Two in a row are not: a slow machine would never give partials.
     stopped_at_dip: bool,
@@ -196,6 +199,12 @@ impl State {
 
     fn has_work(&self) -> bool {
         self.closing.iter().chain(self.open.as_ref()).any(|utterance| utterance.work() != Work::Nothing)
+    }
+
+    /// How urgent the work is: a caller who has paused waits for it, one who speaks does not.
+    fn weight(&self) -> Weight {
+        let wanted = self.open.as_ref().is_some_and(|utterance| utterance.work() == Work::Wanted);
+        if wanted || !self.closing.is_empty() { Weight::Urgent } else { Weight::Spare }
     }
 
     fn next_task(&mut self) -> Option<Task> {
@@ -264,14 +273,17 @@ impl Call {
     /// Puts the job into the pool if there is work and it is not there. Where the pool refuses, partials are left
     /// out and finalised utterances fail.
     fn schedule(self: &Arc<Self>, state: &mut State) {
-        if state.queued || !state.has_work() {
+        let weight = state.weight();
+        let is_queued = state.queued.is_some_and(|queued| queued == Weight::Urgent || queued == weight);
+        if state.working || is_queued || !state.has_work() {
             return;
         }
-        state.queued = true;
-        self.shared.busy.fetch_add(1, Ordering::Relaxed);
-        if !self.shared.pool.submit(Weight::Heavy, self.clone()) {
-            state.queued = false;
-            self.shared.busy.fetch_sub(1, Ordering::Relaxed);
+        let queued = self.shared.pool.submit(weight, self.clone());
+        if queued {
+            if state.queued.replace(weight).is_none() {
+                self.shared.busy.fetch_add(1, Ordering::Relaxed);
+            }
+        } else if state.queued.is_none() {
             while let Some(utterance) = state.closing.pop_front() {
                 state.outbox.push_back(self.too_busy(utterance.id));
             }
@@ -305,11 +317,18 @@ impl Call {
 
 impl Job for Call {
     fn run(self: Arc<Self>) {
+        {
+            let mut state = self.lock();
+            if state.working || state.queued.take().is_none() {
+                return;
+            }
+            state.working = true;
+        }
         loop {
             let task = {
                 let mut state = self.lock();
                 let Some(task) = state.next_task() else {
-                    state.queued = false;
+                    state.working = false;
                     self.shared.busy.fetch_sub(1, Ordering::Relaxed);
                     return;
                 };
@@ -324,8 +343,10 @@ impl Job for Call {
             let mut state = self.lock();
             state.absorb(&task, outcome);
             // Final words at once; a partial waits its turn behind other calls.
-            let turn_over = state.closing.is_empty() && state.has_work();
-            if turn_over && self.shared.pool.submit(Weight::Heavy, self.clone()) {
+            let turn_over = state.weight() == Weight::Spare && state.has_work();
+            if turn_over && self.shared.pool.submit(Weight::Spare, self.clone()) {
+                state.working = false;
+                state.queued = Some(Weight::Spare);
                 self.emit(state);
                 return;
             }

@@ -60,6 +60,7 @@ impl Voice for CallVoice {
             clauses: Some(clauses),
             waiting: VecDeque::new(),
             running: None,
+            begun: false,
             ended_clauses: 0,
         })
     }
@@ -74,6 +75,8 @@ struct Speech {
     /// Pieces of the clause that was taken last.
     waiting: VecDeque<Piece>,
     running: Option<Running>,
+    /// The first piece has been started: nobody waits in silence for the others.
+    begun: bool,
     /// Ends of clauses to be told before anything else.
     ended_clauses: usize,
 }
@@ -101,6 +104,8 @@ impl Speech {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(None) => self.clauses = None,
                 Poll::Ready(Some(clause)) => {
+                    // The session's clauses are speakable and stay as they are. This voice skips what it cannot
+                    // read without a word, so it makes sure.
                     let text = speakable(&clause);
                     let mut pieces: Vec<&str> = pieces(&text);
                     if pieces.is_empty() {
@@ -117,7 +122,7 @@ impl Speech {
         Ok(())
     }
 
-    fn start(&self, piece: Piece) -> Result<Running, ProviderError> {
+    fn start(&mut self, piece: Piece) -> Result<Running, ProviderError> {
         let (done, speech) = oneshot::channel();
         let voice = self.voice.clone();
         let Piece { text, ends_clause } = piece;
@@ -125,7 +130,8 @@ impl Speech {
             let _ = done.send(Ok(Vec::new()));
             return Ok(Running { speech, ends_clause });
         }
-        let queued = self.pool.submit_once(Weight::Heavy, move || {
+        let weight = if std::mem::replace(&mut self.begun, true) { Weight::Ahead } else { Weight::Urgent };
+        let queued = self.pool.submit_once(weight, move || {
             // The reply may have been interrupted while the piece waited.
             if !done.is_canceled() {
                 let _ = done.send(voice.synthesise(&text));
@@ -321,6 +327,7 @@ mod tests {
             .map(|event| match event {
                 Ok(SpeechEvent::Audio { samples, .. }) => samples.len().to_string(),
                 Ok(SpeechEvent::ClauseEnd) => "end".to_owned(),
+                Ok(SpeechEvent::Alignment(_)) => "words".to_owned(),
                 Err(error) => error.to_string(),
             })
             .collect()
@@ -389,7 +396,7 @@ mod tests {
         drop(open);
         // Whatever is queued behind them has run when this has.
         let (done, heard) = mpsc::channel();
-        assert!(pool.submit_once(Weight::Heavy, move || done.send(()).expect("receiver")));
+        assert!(pool.submit_once(Weight::Urgent, move || done.send(()).expect("receiver")));
         heard.recv_timeout(Duration::from_secs(20)).expect("the queue goes on");
         assert_eq!(*stand.said.lock().expect("said"), ["One."]);
     }
@@ -417,7 +424,7 @@ mod tests {
             let wait = move || {
                 let _ = gate.lock().expect("gate").recv_timeout(Duration::from_secs(20));
             };
-            if !pool.submit_once(Weight::Heavy, wait) {
+            if !pool.submit_once(Weight::Urgent, wait) {
                 break;
             }
         }

@@ -7,6 +7,7 @@
 use super::moonshine::{LONGEST_WINDOW, cut_point};
 use crate::audio::{FRAME_SAMPLES, Frame};
 use crate::ids::UtteranceId;
+use crate::stt::words::{join, stable_prefix};
 use crate::vad::{NoiseFloor, SILENCE_DBFS, level_dbfs};
 
 /// An utterance that is open, or finalised and waiting for its words.
@@ -219,35 +220,6 @@ const FIRST_PARTIAL: usize = 8_000;
 const TAIL: usize = 2_560;
 /// Loudness is judged in blocks of 10 ms.
 const BLOCK: usize = 160;
-
-fn join(left: &str, right: &str) -> String {
-    match (left.is_empty(), right.is_empty()) {
-        (true, _) => right.to_owned(),
-        (_, true) => left.to_owned(),
-        _ => format!("{left} {right}"),
-    }
-}
-
-/// Bytes of `newer` whose words stood at the same place in `older`, without punctuation after the last of them: the
-/// model ends every transcript with a full stop.
-pub(crate) fn stable_prefix(older: &str, newer: &str) -> usize {
-    let bare = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_punctuation()).len();
-    let mut stable = 0;
-    let mut old_words = older.split_whitespace();
-    let mut at = 0;
-    for word in newer.split_whitespace() {
-        // Found by construction: the words of a text stand in it in order.
-        at += newer[at..].find(word).unwrap_or(0);
-        let Some(old) = old_words.next() else { break };
-        let length = bare(word);
-        if word[..length] != old[..bare(old)] {
-            break;
-        }
-        stable = at + length;
-        at += word.len();
-    }
-    stable
-}
 
 /// Where the voiced part of an utterance ends, by loudness.
 struct VoicedEnd {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audio::SampleRate;
 use crate::ids::ReplyId;
+use crate::text::speakable::Spoken;
 use crate::time::SessionTime;
 
 use super::cut;
@@ -22,15 +23,17 @@ pub enum Shape {
     Messages,
 }
 
-/// A piece of audio that leaves now.
+/// A piece of audio to be encoded and sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct Piece {
     /// Of which reply.
     pub reply: ReplyId,
-    /// Whether it is the reply's first.
-    pub first: bool,
-    /// Whether the player ran dry before it: the voice was too slow, or the session was.
-    pub underrun: bool,
+    /// When it should leave: at once where this has passed.
+    pub due: SessionTime,
+    /// Samples of the reply in it.
+    samples: usize,
+    /// Samples with the silence that fills it up.
+    padded: usize,
 }
 
 /// Audio of the reply that is being given.
@@ -44,6 +47,8 @@ pub struct Playout {
     busy_until: SessionTime,
     current: Option<Speech>,
     queue: VecDeque<i16>,
+    /// A piece was taken and has not left.
+    taken: bool,
 }
 
 #[derive(Debug)]
@@ -66,7 +71,7 @@ impl Playout {
     /// Nothing queued. `clears`: the client can drop what it has buffered.
     pub fn new(shape: Shape, rate: SampleRate, clears: bool) -> Self {
         let queue = VecDeque::new();
-        Self { shape, rate, clears, busy_until: SessionTime::ZERO, current: None, queue }
+        Self { shape, rate, clears, busy_until: SessionTime::ZERO, current: None, queue, taken: false }
     }
 
     /// Rate of the samples that are pushed and sent.
@@ -77,6 +82,7 @@ impl Playout {
     /// Opens a reply. What was queued of another one is gone. Nothing leaves before `not_before`.
     pub fn begin(&mut self, reply: ReplyId, not_before: SessionTime) {
         self.queue.clear();
+        self.taken = false;
         self.current = Some(Speech {
             reply,
             not_before,
@@ -90,10 +96,17 @@ impl Playout {
         });
     }
 
-    /// A clause of the reply was given to the voice.
-    pub fn announce_clause(&mut self, reply: ReplyId, clause: &str) {
+    /// A clause of the reply was given to the voice: as it stands written, and as it is said.
+    pub fn announce_clause(&mut self, reply: ReplyId, written: &str, spoken: Spoken) {
         if let Some(speech) = self.of(reply) {
-            speech.marks.announce(clause);
+            speech.marks.announce(written, spoken);
+        }
+    }
+
+    /// The voice says where a word ends in the reply's audio; see [`Marks::place_word`].
+    pub fn place_word(&mut self, reply: ReplyId, clause: usize, upto: usize, end: Duration) {
+        if let Some(speech) = self.of(reply) {
+            speech.marks.place_word(clause, upto, end);
         }
     }
 
@@ -130,47 +143,57 @@ impl Playout {
         self.rate.duration_of(self.queue.len() as u64)
     }
 
-    /// Takes the next piece into `out` if it should leave now. Call until `None`.
-    pub fn poll(&mut self, now: SessionTime, out: &mut Vec<i16>) -> Option<Sent> {
-        let due = self.poll_timeout()?;
-        if due > now {
+    /// Takes the next piece into `out` if it is time to encode it. A piece in hand keeps the next one back until
+    /// [`Self::handle_left`] says that it left; where its reply is cleared first, it was never sent.
+    pub fn poll(&mut self, now: SessionTime, out: &mut Vec<i16>) -> Option<Piece> {
+        if self.poll_timeout()? > now {
             return None;
         }
+        let due = self.due()?;
         let speech = self.current.as_mut()?;
-        let take = next_piece(self.shape, self.rate, speech, &mut self.queue)?;
+        let (samples, padded) = next_piece(self.shape, self.rate, speech, &mut self.queue)?;
         out.clear();
-        out.extend(self.queue.drain(..take.samples));
-        out.resize(take.padded, 0);
-        let first = speech.sent == 0;
+        out.extend(self.queue.drain(..samples));
+        out.resize(padded, 0);
+        self.taken = true;
+        Some(Piece { reply: speech.reply, due, samples, padded })
+    }
+
+    /// The piece in hand left at `now`: from then on it is played. `true`: the player ran dry before it, since the
+    /// voice or the session was too slow.
+    pub fn handle_left(&mut self, piece: Piece, now: SessionTime) -> bool {
+        let (shape, rate) = (self.shape, self.rate);
+        let Some(speech) = self.of(piece.reply) else { return false };
         // Where the player has run dry, the rest is heard that much later.
         let underrun = speech.play_head.is_some_and(|head| now > head + RUN_DRY);
         let head = match speech.play_head {
-            Some(head) if matches!(self.shape, Shape::Frames { .. }) && now <= head => head,
+            Some(head) if matches!(shape, Shape::Frames { .. }) && now <= head => head,
             _ => now,
         };
-        speech.sent += take.samples as u64;
+        speech.sent += piece.samples as u64;
         while speech.clause_ends.front().is_some_and(|end| *end <= speech.sent) {
             speech.clause_ends.pop_front();
         }
-        let head = head + self.rate.duration_of(take.padded as u64);
+        let head = head + rate.duration_of(piece.padded as u64);
         speech.play_head = Some(head);
         self.busy_until = head;
-        Some(Sent { reply: speech.reply, first, underrun })
+        self.taken = false;
+        underrun
     }
 
-    /// The piece given at `polled` was encoded and left at `left`: a message is played from then on, not from before.
-    pub fn handle_left(&mut self, polled: SessionTime, left: SessionTime) {
-        if self.shape == Shape::Messages
-            && let Some(head) = self.current.as_mut().and_then(|speech| speech.play_head.as_mut())
-        {
-            *head += left.since(polled);
-            self.busy_until = *head;
-        }
-    }
-
-    /// When [`Self::poll`] will next have something, as far as is known. `None`: more audio must come first.
+    /// When [`Self::poll`] will next have something, as far as is known. `None`: more audio must come, or the piece in
+    /// hand must leave first.
     pub fn poll_timeout(&self) -> Option<SessionTime> {
-        let speech = self.current.as_ref()?;
+        let due = self.due()?;
+        Some(match self.shape {
+            Shape::Frames { .. } => due,
+            Shape::Messages => due - ENCODING,
+        })
+    }
+
+    /// When the next piece should leave.
+    fn due(&self) -> Option<SessionTime> {
+        let speech = self.current.as_ref().filter(|_| !self.taken)?;
         if !has_piece(self.shape, self.rate, speech, &self.queue) {
             return None;
         }
@@ -188,7 +211,7 @@ impl Playout {
     /// When everything of the reply will have been played, once all of it has left.
     pub fn played_at(&self) -> Option<(ReplyId, SessionTime)> {
         let speech = self.current.as_ref()?;
-        if !speech.finished || !self.queue.is_empty() {
+        if !speech.finished || !self.queue.is_empty() || self.taken {
             return None;
         }
         Some((speech.reply, speech.play_head.unwrap_or(speech.not_before)))
@@ -215,6 +238,7 @@ impl Playout {
         let marks = std::mem::take(&mut speech.marks);
         self.queue.clear();
         self.current = None;
+        self.taken = false;
         let sent = self.rate.duration_of(sent);
         let ahead = head.map_or(Duration::ZERO, |head| head.since(now));
         let played = match reported {
@@ -237,13 +261,11 @@ impl Playout {
 /// The next message leaves this long after the one before has been played: late enough that a browser whose decoder
 /// takes a few milliseconds longer for one than for the next never overlaps them, early enough to be under 40 ms.
 const MESSAGE_GAP: Duration = Duration::from_millis(16);
+/// A message is encoded this long before it leaves, so that it leaves in time: 2 s of Opus take 10 to 40 ms. What the
+/// voice gives in this time is in the next message.
+const ENCODING: Duration = Duration::from_millis(80);
 /// Lateness that is a gap and not rounding.
 const RUN_DRY: Duration = Duration::from_millis(60);
-
-struct Piece {
-    samples: usize,
-    padded: usize,
-}
 
 fn frame_samples(rate: SampleRate) -> usize {
     rate.hz() as usize / 50
@@ -257,17 +279,23 @@ fn has_piece(shape: Shape, rate: SampleRate, speech: &Speech, queue: &VecDeque<i
     queue.len() >= enough || (speech.finished && !queue.is_empty())
 }
 
-fn next_piece(shape: Shape, rate: SampleRate, speech: &Speech, queue: &mut VecDeque<i16>) -> Option<Piece> {
+/// Samples of the next piece, and with the silence that fills it up.
+fn next_piece(
+    shape: Shape,
+    rate: SampleRate,
+    speech: &Speech,
+    queue: &mut VecDeque<i16>,
+) -> Option<(usize, usize)> {
     match shape {
         Shape::Frames { .. } => {
             let frame = frame_samples(rate);
-            Some(Piece { samples: frame.min(queue.len()), padded: frame })
+            Some((frame.min(queue.len()), frame))
         }
         Shape::Messages => {
             let ends: Vec<usize> =
                 speech.clause_ends.iter().map(|end| (end - speech.sent) as usize).collect();
             let samples = cut::next_message(queue.make_contiguous(), &ends, speech.finished, rate)?;
-            Some(Piece { samples, padded: samples.max(*cut::bounds(rate).start()) })
+            Some((samples, samples.max(*cut::bounds(rate).start())))
         }
     }
 }
@@ -275,6 +303,7 @@ fn next_piece(shape: Shape, rate: SampleRate, speech: &Speech, queue: &mut VecDe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::speakable::speak as speakable;
 
     const RATE: SampleRate = SampleRate::HZ_16000;
     const REPLY: ReplyId = ReplyId(1);
@@ -283,9 +312,24 @@ mod tests {
         SessionTime::from_millis(ms)
     }
 
+    /// Sends what is due at `now`, a piece at a time. `None`: nothing is.
+    fn send(
+        playout: &mut Playout,
+        now: SessionTime,
+        out: &mut Vec<i16>,
+        hand: &mut Option<Piece>,
+    ) -> Option<bool> {
+        if hand.is_none() {
+            *hand = playout.poll(now, out);
+        }
+        let piece = hand.take_if(|piece| piece.due <= now)?;
+        Some(playout.handle_left(piece, now))
+    }
+
     fn speak(playout: &mut Playout, ms: usize) {
         playout.begin(REPLY, SessionTime::ZERO);
-        playout.announce_clause(REPLY, "one two three four five six seven eight nine ten");
+        let clause = "one two three four five six seven eight nine ten";
+        playout.announce_clause(REPLY, clause, speakable(clause));
         playout.push(REPLY, &vec![1_000; ms * 16]);
         playout.close_clause(REPLY);
         playout.finish(REPLY);
@@ -295,12 +339,12 @@ mod tests {
     fn frames_leave_with_the_lead_and_then_one_every_20_ms() {
         let mut playout = Playout::new(Shape::Frames { lead: Duration::from_millis(100) }, RATE, false);
         speak(&mut playout, 1_000);
-        let mut out = Vec::new();
+        let (mut out, mut hand) = (Vec::new(), None);
         let mut sent = Vec::new();
         for ms in 0..1_200 {
-            while let Some(piece) = playout.poll(at(ms), &mut out) {
+            while let Some(underrun) = send(&mut playout, at(ms), &mut out, &mut hand) {
                 assert_eq!(out.len(), 320);
-                assert!(!piece.underrun);
+                assert!(!underrun);
                 sent.push(ms);
             }
         }
@@ -313,9 +357,9 @@ mod tests {
     fn messages_follow_each_other_without_overlap_and_within_40_ms() {
         let mut playout = Playout::new(Shape::Messages, RATE, false);
         speak(&mut playout, 5_300);
-        let (mut out, mut end, mut total) = (Vec::new(), None, 0);
+        let (mut out, mut hand, mut end, mut total) = (Vec::new(), None, None, 0);
         for ms in 0..7_000 {
-            while playout.poll(at(ms), &mut out).is_some() {
+            while send(&mut playout, at(ms), &mut out, &mut hand).is_some() {
                 let length = out.len() as u64 / 16;
                 assert!((400..=2_000).contains(&length), "{length}");
                 if let Some(end) = end {
@@ -332,21 +376,22 @@ mod tests {
     fn a_new_reply_waits_for_a_player_that_cannot_clear() {
         let mut playout = Playout::new(Shape::Messages, RATE, false);
         speak(&mut playout, 1_500);
-        let mut out = Vec::new();
-        assert!(playout.poll(at(0), &mut out).is_some());
+        let (mut out, mut hand) = (Vec::new(), None);
+        assert!(send(&mut playout, at(0), &mut out, &mut hand).is_some());
         assert_eq!(playout.clear(REPLY, at(100)), "one two three four five six seven eight nine ten");
         playout.begin(ReplyId(2), at(100));
         playout.push(ReplyId(2), &vec![0; 16_000]);
-        assert!(playout.poll_timeout().is_some_and(|t| t >= at(1_500) && t <= at(1_540)));
+        let piece = playout.poll(at(1_500), &mut out).expect("half a second is there");
+        assert!(piece.due >= at(1_500) && piece.due <= at(1_540));
     }
 
     #[test]
     fn cleared_frames_book_what_was_played_and_not_what_was_sent() {
         let mut playout = Playout::new(Shape::Frames { lead: Duration::from_millis(200) }, RATE, true);
         speak(&mut playout, 1_000);
-        let mut out = Vec::new();
+        let (mut out, mut hand) = (Vec::new(), None);
         for ms in 0..=300 {
-            while playout.poll(at(ms), &mut out).is_some() {}
+            while send(&mut playout, at(ms), &mut out, &mut hand).is_some() {}
         }
         assert_eq!(playout.clear(REPLY, at(300)), "one two three");
     }
@@ -355,9 +400,9 @@ mod tests {
     fn a_clients_report_wins_over_the_clock() {
         let mut playout = Playout::new(Shape::Frames { lead: Duration::from_millis(200) }, RATE, true);
         speak(&mut playout, 1_000);
-        let mut out = Vec::new();
+        let (mut out, mut hand) = (Vec::new(), None);
         for ms in 0..=900 {
-            while playout.poll(at(ms), &mut out).is_some() {}
+            while send(&mut playout, at(ms), &mut out, &mut hand).is_some() {}
         }
         playout.handle_position(REPLY, Duration::from_millis(200), at(900));
         assert_eq!(playout.clear(REPLY, at(910)), "one two");
@@ -370,10 +415,23 @@ mod tests {
         playout.push(REPLY, &[1_000; 16_000 * 4]);
         playout.finish(REPLY);
         let mut out = Vec::new();
-        let polled = SessionTime::from_millis(100);
-        assert!(playout.poll(polled, &mut out).is_some());
-        playout.handle_left(polled, SessionTime::from_millis(130));
-        let end = SessionTime::from_millis(130) + RATE.duration_of(out.len() as u64);
-        assert_eq!(playout.poll_timeout(), Some(end + MESSAGE_GAP));
+        let piece = playout.poll(at(100), &mut out).expect("four seconds are there");
+        assert_eq!(playout.poll_timeout(), None, "a piece is in hand");
+        playout.handle_left(piece, at(130));
+        let end = at(130) + RATE.duration_of(out.len() as u64);
+        assert_eq!(playout.poll_timeout(), Some(end + MESSAGE_GAP - ENCODING));
+        let next = playout.poll(end, &mut out).expect("time to encode");
+        assert_eq!(next.due, end + MESSAGE_GAP);
+    }
+
+    #[test]
+    fn a_message_that_was_encoded_and_never_left_was_not_heard() {
+        let mut playout = Playout::new(Shape::Messages, RATE, false);
+        speak(&mut playout, 3_000);
+        let mut out = Vec::new();
+        let first = playout.poll(at(0), &mut out).expect("three seconds are there");
+        assert_eq!(playout.clear(REPLY, at(10)), "");
+        assert!(!playout.handle_left(first, at(11)), "a stale piece changes nothing");
+        assert_eq!(playout.played_at(), None);
     }
 }

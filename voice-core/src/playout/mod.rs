@@ -8,5 +8,5 @@ mod cut;
 mod ledger;
 mod marks;
 
-pub use ledger::{Playout, Sent, Shape};
+pub use ledger::{Piece, Playout, Shape};
 pub use marks::Marks;

@@ -14,7 +14,8 @@ use crate::audio::{Resampler, SampleRate};
 use crate::context::{ContextQuery, ContextSource};
 use crate::error::ProviderError;
 use crate::ids::{ReplyId, SessionId};
-use crate::llm::LlmEvent;
+use crate::llm::{CommitBarrier, LanguageModel, LlmEvent, LlmRequest};
+use crate::text::speakable::{Spoken, SpokenReply};
 use crate::tts::{SpeechEvent, Voice};
 
 pub(super) type TextStream = BoxStream<'static, Result<LlmEvent, ProviderError>>;
@@ -25,6 +26,9 @@ pub(super) struct Answer {
     pub(super) reply: ReplyId,
     context: Option<BoxFuture<'static, Vec<String>>>,
     pub(super) text: Option<TextStream>,
+    /// Closed until the machine commits the answer.
+    barrier: Option<CommitBarrier>,
+    spoken: SpokenReply,
     clauses: Option<mpsc::Sender<String>>,
     pub(super) speech: Option<SpeechStream>,
     resampler: Option<(SampleRate, Resampler)>,
@@ -43,11 +47,14 @@ pub(super) enum Progress {
 }
 
 impl Answer {
-    pub(super) fn new(reply: ReplyId) -> Self {
+    /// Nothing is under way yet. `language`: what the reply is spoken in.
+    pub(super) fn new(reply: ReplyId, language: &str) -> Self {
         Self {
             reply,
             context: None,
             text: None,
+            barrier: None,
+            spoken: SpokenReply::in_language(language),
             clauses: None,
             speech: None,
             resampler: None,
@@ -84,8 +91,22 @@ impl Answer {
         });
     }
 
-    /// Gives a clause to the voice; the first one opens its stream.
-    pub(super) fn speak(&mut self, voice: &mut dyn Voice, clause: String) {
+    /// Asks the model. What it wants done that has an effect waits for [`commit`](Self::commit).
+    pub(super) fn ask(&mut self, model: &dyn LanguageModel, mut request: LlmRequest) {
+        request.commit = self.barrier.insert(CommitBarrier::new()).commit();
+        self.text = Some(model.reply(request));
+    }
+
+    /// The turn is not taken back any more, so what its answer asks for may be done.
+    pub(super) fn commit(&mut self) {
+        if let Some(barrier) = self.barrier.take() {
+            barrier.open();
+        }
+    }
+
+    /// Gives a clause to the voice as it is to be said; the first one opens its stream.
+    pub(super) fn speak(&mut self, voice: &mut dyn Voice, written: &str) -> Spoken {
+        let spoken = self.spoken.push_clause(written);
         if self.clauses.is_none() {
             let (sender, clauses) = mpsc::channel(MOST_CLAUSES);
             self.clauses = Some(sender);
@@ -93,15 +114,24 @@ impl Answer {
         }
         if let Some(sender) = &mut self.clauses {
             // A reply's length is limited, so this never refuses; if it did, the clause would be missing, not late.
-            let _ = sender.try_send(clause);
+            let _ = sender.try_send(spoken.text().to_owned());
         }
+        spoken
     }
 
-    /// No more clauses will come.
+    /// No more clauses will come. A model that still works on it has been given up, and so has what it wants done.
     pub(super) fn finish_speech(&mut self) {
+        self.text = None;
+        self.barrier = None;
         if let Some(mut clauses) = self.clauses.take() {
             clauses.close_channel();
         }
+    }
+
+    /// The voice is given up; the text goes on.
+    pub(super) fn stop_speech(&mut self) {
+        self.clauses = None;
+        self.speech = None;
     }
 
     /// Waits for the next progress. `speech_wanted`: whether there is room for more audio. Never ready where nothing

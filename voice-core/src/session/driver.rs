@@ -3,36 +3,35 @@
 //! It holds no rule of turn-taking. What it decides is only how audio and time are handed in: a live call as it comes,
 //! a recording at the pace that the machine allows. Ends by itself after the machine has closed the call.
 
-use std::collections::VecDeque;
+mod orders;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
-use crate::audio::{FRAME_SAMPLES, Frame, SamplePos, SampleRate};
+use crate::audio::{FRAME_SAMPLES, Frame, SamplePos};
 use crate::context::Conversation;
 use crate::ids::{TurnId, UtteranceId};
-use crate::infer::Weight;
 use crate::ingress::IngressError;
-use crate::llm::LlmEvent;
-use crate::playout::{Playout, Shape};
+use crate::playout::{Piece, Playout, Shape};
 use crate::stt::{SttEvent, SttOptions, SttStream};
 use crate::time::SessionTime;
-use crate::tts::{SpeechEvent, Voice};
-use crate::turn::{CloseReason, Command, Dialogue, Event, Failure, Input, Pace};
+use crate::tts::Voice;
+use crate::turn::{Dialogue, Input, Pace};
 use crate::vad::{GateState, VadFact};
 
 use super::answer::{Answer, Progress};
 use super::clock::Clock;
 use super::encode::Encoder;
 use super::engine::Parts;
-use super::farewell::{self, FAREWELL};
+use super::exits::Exits;
 use super::intake::{Intake, Taken};
 use super::listen::Listener;
 use super::mailbox::{Mailbox, Score};
 use super::timeline::Timeline;
-use super::{AudioMessage, Control, Incoming, PlayoutClock, SessionEnd, SessionOptions};
+use super::{Control, Incoming, PlayoutClock, SessionEnd, SessionOptions};
 
 /// One call.
 pub(super) struct Driver {
@@ -55,15 +54,23 @@ pub(super) struct Driver {
     answer: Option<Answer>,
     playout: Playout,
     encoder: Encoder,
+    /// Encoded, and waiting for its moment.
+    outgoing: Option<(Piece, Bytes)>,
     conversation: Conversation,
     /// The turn whose words are the conversation's last of the caller.
     asked: Option<TurnId>,
-    /// A judgement or a transcript is being made on the inference threads.
-    judging: u32,
+    /// Final transcripts that are being made.
+    finals: u32,
+    /// The pause that the turn model judges.
+    scoring: Option<SessionTime>,
+    /// No voice can answer: the packaged sentence is being played, and nothing follows it.
+    farewell: bool,
     muted: bool,
     input_over: Option<Over>,
     drained: bool,
     refused: Option<IngressError>,
+    /// Bytes came that are too few to tell what they are; if nothing follows until then, they are refused.
+    undecided: Option<SessionTime>,
     samples: Vec<i16>,
 }
 
@@ -106,7 +113,7 @@ impl Driver {
         let intake = Intake::new(options.input, parts.limits.clone(), history)?;
         let shape =
             if options.output.is_file() { Shape::Messages } else { Shape::Frames { lead: options.lead } };
-        let stt_options = SttOptions { language: parts.language.clone(), key_terms: Vec::new() };
+        let stt_options = SttOptions { language: parts.language.clone(), key_terms: parts.key_terms.clone() };
         Ok(Self {
             clock: Clock::start(),
             timeline: Timeline::default(),
@@ -120,13 +127,17 @@ impl Driver {
             answer: None,
             playout: Playout::new(shape, options.output.rate(), options.clears),
             encoder: Encoder::new(options.output),
+            outgoing: None,
             conversation: Conversation::new(parts.instructions.as_str()),
             asked: None,
-            judging: 0,
+            finals: 0,
+            scoring: None,
+            farewell: false,
             muted: false,
             input_over: None,
             drained: false,
             refused: None,
+            undecided: None,
             samples: Vec::new(),
             bell,
             mailbox,
@@ -158,6 +169,9 @@ impl Driver {
                 Woke::Progress(progress) => self.handle_progress(progress),
             }
         }
+        if self.exits.drops.any() {
+            tracing::warn!(session = %self.options.id, drops = ?self.exits.drops, "something was lost in a call");
+        }
         let end = match self.refused {
             Some(error @ (IngressError::TooLarge { .. } | IngressError::TooMuchQueued { .. })) => {
                 SessionEnd::TooBig(error.close_reason())
@@ -176,12 +190,19 @@ impl Driver {
             if self.dialogue.is_closed() {
                 return false;
             }
+            self.exits.flush();
             let mut moved = self.take_results();
             moved |= self.advance_audio();
             moved |= self.play();
             let now = self.clock.now();
             if self.dialogue.poll_timeout().is_some_and(|at| at <= now) {
                 self.dialogue.handle_timeout(now);
+                moved = true;
+            }
+            if self.undecided.take_if(|by| *by <= now).is_some() {
+                if let Err(error) = self.intake.decide() {
+                    self.refuse(error);
+                }
                 moved = true;
             }
             moved |= self.finish_if_over();
@@ -211,15 +232,16 @@ impl Driver {
 
     /// The earliest moment at which something is due by itself.
     fn deadline(&self) -> SessionTime {
-        let playout = if self.exits.has_room() {
-            self.playout.poll_timeout()
-        } else {
-            Some(self.clock.now() + FULL_QUEUE_RETRY)
+        let playout = match &self.outgoing {
+            _ if !self.exits.has_room() => Some(self.clock.now() + FULL_QUEUE_RETRY),
+            Some((piece, _)) => Some(piece.due),
+            None => self.playout.poll_timeout(),
         };
         let played = self.playout.played_at().map(|(_, at)| at);
         let frame = self.next_frame_at();
         let judged = self.listener.overdue_at();
-        [self.dialogue.poll_timeout(), playout, played, frame, judged]
+        let behind = self.exits.is_behind().then(|| self.clock.now() + FULL_QUEUE_RETRY);
+        [self.dialogue.poll_timeout(), playout, played, frame, judged, behind, self.undecided]
             .into_iter()
             .flatten()
             .min()
@@ -228,9 +250,12 @@ impl Driver {
 
     /// Where nobody listens and nothing is under way, time goes straight to the next deadline.
     fn jump(&mut self) -> bool {
-        let nobody_listens = self.options.playout == PlayoutClock::Skip && self.input_over.is_some();
+        // Audio that waits to be taken is a recording, and what comes behind it cannot matter yet.
+        let nothing_comes = self.input_over.is_some() || !self.intake.has_room();
+        let nobody_listens = self.options.playout == PlayoutClock::Skip && nothing_comes;
         let speech_wanted = self.speech_wanted();
-        let working = self.judging > 0
+        let working = self.finals > 0
+            || self.scoring.is_some()
             || self.listener.is_busy()
             || self.answer.as_ref().is_some_and(|a| a.is_working(speech_wanted))
             || !self.exits.has_room();
@@ -249,7 +274,7 @@ impl Driver {
 
     fn handle_incoming(&mut self, incoming: Option<Incoming>) {
         match incoming {
-            Some(Incoming::Bytes(bytes)) => self.handle_bytes(&bytes),
+            Some(Incoming::Bytes(bytes, _room)) => self.handle_bytes(bytes),
             Some(Incoming::Finish) => {
                 self.input_over.get_or_insert(Over::Finished);
             }
@@ -265,17 +290,23 @@ impl Driver {
         if self.input_over != Some(Over::HungUp) {
             self.input_over = Some(Over::HungUp);
             self.tell(Input::Hangup);
+            if self.drained {
+                // Said before; a hang-up waits for it again.
+                self.tell(Input::AudioEnded);
+            }
         }
     }
 
-    fn handle_bytes(&mut self, bytes: &Bytes) {
+    fn handle_bytes(&mut self, bytes: Bytes) {
         if self.input_over.is_some() || self.refused.is_some() {
             return;
         }
-        if let Err(error) = self.intake.push(bytes).and_then(|()| self.intake.fill()) {
+        self.intake.push(bytes);
+        if let Err(error) = self.intake.fill() {
             self.refuse(error);
         }
         let now = self.clock.now();
+        self.undecided = self.intake.is_undecided().then(|| now + UNDECIDED);
         self.timeline.handle_arrival(now, self.clock.wall(), self.intake.end(), self.intake.taken());
         if !self.timeline.is_recording() {
             self.tell(Input::Arrived);
@@ -285,7 +316,11 @@ impl Driver {
     fn handle_control(&mut self, control: Control) {
         match control {
             Control::Position { reply, played } => {
-                self.playout.handle_position(reply, played, self.clock.now())
+                let now = self.clock.now();
+                self.playout.handle_position(reply, played, now);
+                if !played.is_zero() {
+                    self.tell(Input::PlaybackStarted { reply, at: now - played });
+                }
             }
             Control::Interrupt => self.tell(Input::Interrupt),
             Control::Mute(on) => self.muted = on,
@@ -307,11 +342,11 @@ impl Driver {
             match event {
                 SttEvent::Partial { utterance, text, .. } => self.tell(Input::Partial { utterance, text }),
                 SttEvent::Final { utterance, text } => {
-                    self.judging = self.judging.saturating_sub(1);
+                    self.finals = self.finals.saturating_sub(1);
                     self.tell(Input::Final { utterance, text });
                 }
                 SttEvent::Failed { utterance, error } => {
-                    self.judging = self.judging.saturating_sub(1);
+                    self.finals = self.finals.saturating_sub(1);
                     tracing::warn!(provider = error.provider(), %error, "transcription failed");
                     self.tell(Input::SttFailed { utterance });
                 }
@@ -319,9 +354,10 @@ impl Driver {
         }
         if let Some(Score { utterance, last_voiced, complete }) = self.mailbox.take_score() {
             moved = true;
-            self.judging = self.judging.saturating_sub(1);
-            if let Some(complete) = complete {
-                self.tell(Input::Scored { utterance, last_voiced, complete });
+            self.scoring.take_if(|pause| *pause <= last_voiced);
+            match complete {
+                Some(complete) => self.tell(Input::Scored { utterance, last_voiced, complete }),
+                None => self.exits.drops.scores += 1,
             }
         }
         if let Some((end, fact)) = self.listener.take() {
@@ -329,6 +365,7 @@ impl Driver {
             self.handle_listened(end, fact);
         } else if self.listener.overdue_at().is_some_and(|at| at <= self.clock.now()) {
             tracing::error!("voice activity gave no answer; its thread is stuck");
+            self.exits.drops.windows += 1;
             self.listener.give_up(&*self.parts.vad);
         }
         moved
@@ -346,7 +383,9 @@ impl Driver {
         let mut moved = false;
         let mut frame: Frame = [0; FRAME_SAMPLES];
         for _ in 0..MOST_FRAMES {
-            self.listener.judge(&self.parts.pool, self.clock.now());
+            if !self.listener.judge(&self.parts.pool, self.clock.now()) {
+                self.exits.drops.windows += 1;
+            }
             if self.listener.is_busy() || !self.may_take_frame() {
                 break;
             }
@@ -371,6 +410,9 @@ impl Driver {
     }
 
     fn may_take_frame(&mut self) -> bool {
+        if self.farewell {
+            return false;
+        }
         if !self.timeline.is_recording() {
             return true;
         }
@@ -394,6 +436,8 @@ impl Driver {
                 if !self.intake.at_end() {
                     let at = self.timeline.time_of(self.intake.taken() + FRAME_SAMPLES as u64);
                     self.clock.jump_to(at);
+                    let by = self.clock.now().since(now);
+                    self.dialogue.handle_input(Input::Skipped { by }, self.clock.now());
                 }
                 true
             }
@@ -406,7 +450,8 @@ impl Driver {
 
     /// When the next frame of a recording is due, where it is waited for.
     fn next_frame_at(&self) -> Option<SessionTime> {
-        if !self.timeline.is_recording()
+        if self.farewell
+            || !self.timeline.is_recording()
             || self.intake.is_dry()
             || self.intake.at_end()
             || self.listener.is_busy()
@@ -452,14 +497,12 @@ impl Driver {
 
     /// After the last byte: flush the decoder, say that the audio is over, and end the call once all is answered.
     fn finish_if_over(&mut self) -> bool {
-        let Some(over) = self.input_over else { return false };
+        let Some(over) = self.input_over.filter(|_| !self.farewell) else { return false };
         if !self.drained {
             if self.refused.is_none() {
                 if !self.intake.is_finished() {
                     // What the decoder still held is taken in the next round.
-                    if let Err(error) = self.intake.finish() {
-                        self.refuse(error);
-                    }
+                    self.intake.finish();
                     return true;
                 }
                 if self.listener.is_busy() || !self.intake.is_dry() {
@@ -492,223 +535,13 @@ impl Driver {
         }
     }
 
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::OpenUtterance { utterance, from } => self.open_utterance(utterance, from),
-            Command::JudgePause { utterance, last_voiced } => self.judge_pause(utterance, last_voiced),
-            Command::FinaliseUtterance { utterance } => {
-                if self.utterance.take() == Some(utterance) {
-                    self.given = self.intake.taken();
-                    self.judging += 1;
-                    self.stt.finalise();
-                    self.listener.end_speech();
-                }
-            }
-            Command::AbandonUtterance { utterance } => {
-                if self.utterance == Some(utterance) {
-                    self.utterance = None;
-                }
-            }
-            Command::StartReply { reply, turn, said } => {
-                // A turn that was taken back is asked again with all of its words.
-                if self.asked.replace(turn) == Some(turn) {
-                    self.conversation.amend_user(&said);
-                } else {
-                    self.conversation.push_user(&said);
-                }
-                let mut answer = Answer::new(reply);
-                let deadline = self.parts.context_deadline;
-                answer.look_up(self.parts.context.as_ref(), self.options.id, &said, deadline);
-                self.answer = Some(answer);
-            }
-            Command::Speak { reply, clause } => {
-                if self.answer.as_ref().is_none_or(|a| a.reply != reply) {
-                    self.answer = Some(Answer::new(reply));
-                }
-                if let Some(answer) = &mut self.answer {
-                    if answer.speech.is_none() && !answer.audio_came {
-                        self.playout.begin(reply, self.dialogue.release_at());
-                    }
-                    self.playout.announce_clause(reply, &clause);
-                    answer.speak(&mut *self.voice, clause);
-                }
-            }
-            Command::FinishSpeech { reply } => {
-                if let Some(answer) = self.answer.as_mut().filter(|a| a.reply == reply) {
-                    answer.finish_speech();
-                }
-            }
-            Command::CancelReply { reply } => {
-                if self.answer.as_ref().is_some_and(|a| a.reply == reply) {
-                    self.answer = None;
-                }
-                let heard = self.playout.clear(reply, self.clock.now());
-                self.dialogue.handle_input(Input::Silenced { reply, heard }, self.clock.now());
-            }
-            Command::Emit(event) => {
-                if let Event::TurnEnded(record) = &event
-                    && record.failure == Some(Failure::Tts)
-                    && !self.options.clears
-                {
-                    self.say_farewell();
-                }
-                match &event {
-                    Event::TurnEnded(record) if !record.heard.is_empty() => {
-                        self.conversation.push_heard(&record.heard);
-                    }
-                    Event::Closed(CloseReason::Idle) => self.exits.end = SessionEnd::Idle,
-                    _ => {}
-                }
-                self.exits.put_event(event);
-            }
-        }
-    }
-
-    /// The caller gets audio only and there is no voice: a packaged sentence, then the end.
-    fn say_farewell(&mut self) {
-        if self.exits.end == SessionEnd::Done && self.input_over != Some(Over::HungUp) {
-            self.exits.end = SessionEnd::VoiceLost;
-            self.playout.begin(FAREWELL, SessionTime::ZERO);
-            self.playout.push(FAREWELL, &farewell::samples(self.playout.rate()));
-            self.playout.finish(FAREWELL);
-        }
-    }
-
-    fn open_utterance(&mut self, utterance: UtteranceId, from: SessionTime) {
-        self.stt.begin(utterance);
-        self.utterance = Some(utterance);
-        // From the pre-roll to the present, in whole frames.
-        let taken = self.intake.taken();
-        let oldest = self.intake.oldest();
-        let from = self.timeline.position_of(from).max(oldest).max(self.given).min(taken);
-        let mut at = from + taken.since(from) % FRAME_SAMPLES as u64;
-        let mut frame: Frame = [0; FRAME_SAMPLES];
-        while at < taken {
-            self.intake.read(at, &mut frame);
-            self.stt.push(&frame);
-            at += FRAME_SAMPLES as u64;
-        }
-    }
-
-    fn judge_pause(&mut self, utterance: UtteranceId, last_voiced: SessionTime) {
-        let Some(model) = self.parts.turn_model.clone() else {
-            self.stt.hint_pause();
-            return;
-        };
-        let end = self.intake.taken();
-        let samples = (end.since(self.intake.oldest()) as usize).min(TURN_MODEL_HISTORY);
-        let mut audio = vec![0; samples];
-        self.intake.read(end - samples as u64, &mut audio);
-        let mailbox = self.mailbox.clone();
-        let queued = self.parts.pool.submit_once(Weight::Heavy, move || {
-            let complete = model.score(&audio);
-            mailbox.put_score(Score { utterance, last_voiced, complete });
-        });
-        if queued {
-            self.judging += 1;
-        }
-        self.stt.hint_pause();
-    }
-
-    // The answer.
-
-    fn handle_progress(&mut self, progress: Progress) {
-        let Some(answer) = &mut self.answer else { return };
-        let reply = answer.reply;
-        match progress {
-            Progress::Context(facts) => {
-                answer.end_look_up();
-                let request = self.conversation.request(self.options.id, &self.parts.language, &facts);
-                answer.text = Some(self.parts.llm.reply(request));
-                self.tell(Input::ContextReady { reply });
-            }
-            Progress::Text(Some(Ok(LlmEvent::Delta(delta)))) => self.tell(Input::ReplyText { reply, delta }),
-            Progress::Text(Some(Ok(LlmEvent::Done)) | None) => {
-                answer.text = None;
-                self.tell(Input::ReplyDone { reply });
-            }
-            Progress::Text(Some(Err(error))) => {
-                answer.text = None;
-                tracing::warn!(provider = error.provider(), %error, "the answer failed");
-                self.tell(Input::ReplyFailed { reply });
-            }
-            Progress::Speech(Some(Ok(SpeechEvent::Audio { rate, samples }))) => {
-                self.queue_audio(rate, &samples)
-            }
-            Progress::Speech(Some(Ok(SpeechEvent::ClauseEnd))) => self.playout.close_clause(reply),
-            Progress::Speech(None) => {
-                answer.speech = None;
-                answer.convert_rest(&mut self.samples);
-                self.playout.push(reply, &self.samples);
-                self.playout.finish(reply);
-                self.tell(Input::SpeechDone { reply });
-            }
-            Progress::Speech(Some(Err(error))) => {
-                answer.speech = None;
-                tracing::warn!(provider = error.provider(), %error, "the voice failed");
-                self.tell(Input::SpeechFailed { reply });
-            }
-        }
-    }
-
-    fn queue_audio(&mut self, rate: SampleRate, samples: &[i16]) {
-        let Some(answer) = &mut self.answer else { return };
-        let reply = answer.reply;
-        let first = !std::mem::replace(&mut answer.audio_came, true);
-        if first {
-            self.dialogue.handle_input(Input::FirstAudio { reply }, self.clock.now());
-        }
-        answer.convert(rate, self.playout.rate(), samples, &mut self.samples);
-        self.playout.push(reply, &self.samples);
-    }
-
-    /// Sends what is due, and tells when a reply has been played.
-    fn play(&mut self) -> bool {
-        let mut moved = false;
-        if let Some(answer) = &mut self.answer
-            && answer.audio_came
-            && !answer.audio_ready
-            && self.playout.poll_timeout().is_some()
-        {
-            answer.audio_ready = true;
-            let reply = answer.reply;
-            self.tell(Input::AudioReady { reply });
-        }
-        while self.exits.has_room() {
-            let now = self.clock.now();
-            let Some(sent) = self.playout.poll(now, &mut self.samples) else { break };
-            let payload = self.encoder.encode(&self.samples);
-            self.exits.put_audio(AudioMessage { reply: sent.reply, payload });
-            self.playout.handle_left(now, self.clock.now());
-            if sent.underrun {
-                self.exits.underruns += 1;
-            }
-            self.tell(Input::AudioLeft { reply: sent.reply });
-            moved = true;
-        }
-        if let Some((reply, at)) = self.playout.played_at()
-            && at <= self.clock.now()
-            && self.answer.as_ref().is_none_or(|a| a.speech.is_none())
-        {
-            self.playout.end(reply);
-            if reply == FAREWELL {
-                self.hang_up();
-            } else {
-                self.answer = None;
-                self.tell(Input::Played { reply });
-            }
-            moved = true;
-        }
-        moved
-    }
-
     fn speech_wanted(&self) -> bool {
         self.playout.queued() < MOST_QUEUED
     }
 
     /// Whether another message of the caller may be taken: a recording waits in the channel while it is being answered.
     fn intake_has_room(&self) -> bool {
-        self.input_over != Some(Over::HungUp) && self.intake.buffered_bytes() < MOST_BUFFERED
+        self.input_over != Some(Over::HungUp) && self.intake.has_room()
     }
 }
 
@@ -725,72 +558,11 @@ const TURN_MODEL_HISTORY: usize = 8 * 16_000;
 const SHORT_HISTORY: usize = 16_000;
 /// The voice is not asked for more while this much audio waits.
 const MOST_QUEUED: Duration = Duration::from_millis(2_500);
-/// Encoded audio of a recording that waits; beyond that the sender waits.
-const MOST_BUFFERED: usize = 16 << 20;
 /// Rounds of work before other calls have their turn.
 const MOST_STEPS: usize = 64;
 /// Frames taken in one round: 2 s.
 const MOST_FRAMES: usize = 100;
+/// A recorder's first bytes may come alone (Chromium sends one), but the next are never this late.
+const UNDECIDED: Duration = Duration::from_secs(2);
 /// The socket is slow: look again after one frame.
 const FULL_QUEUE_RETRY: Duration = Duration::from_millis(20);
-
-/// Where a call's outputs leave.
-pub(super) struct Exits {
-    events: mpsc::Sender<Event>,
-    audio: mpsc::Sender<AudioMessage>,
-    end_sender: oneshot::Sender<SessionEnd>,
-    pub(super) end: SessionEnd,
-    waiting: VecDeque<Event>,
-    pub(super) underruns: u32,
-}
-
-impl Exits {
-    pub(super) fn new(
-        events: mpsc::Sender<Event>,
-        audio: mpsc::Sender<AudioMessage>,
-        end_sender: oneshot::Sender<SessionEnd>,
-    ) -> Self {
-        Self { events, audio, end_sender, end: SessionEnd::Done, waiting: VecDeque::new(), underruns: 0 }
-    }
-
-    /// Whether another audio message can leave.
-    fn has_room(&self) -> bool {
-        self.audio.capacity() > 0 || self.audio.is_closed()
-    }
-
-    fn put_audio(&mut self, message: AudioMessage) {
-        // Room was checked; a closed channel means that nobody listens any more.
-        let _ = self.audio.try_send(message);
-    }
-
-    /// Gives an event out, after those that still wait. Where nobody reads, partial transcripts are left out.
-    fn put_event(&mut self, event: Event) {
-        self.waiting.push_back(event);
-        while let Some(event) = self.waiting.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
-                self.waiting.push_front(event);
-                break;
-            }
-        }
-        if self.waiting.len() > MOST_WAITING {
-            self.waiting.retain(|e| !matches!(e, Event::Transcript { is_final: false, .. }));
-        }
-    }
-
-    /// Gives out what is left and the end, waiting at most 2 s for a reader.
-    async fn close(self, end: SessionEnd) {
-        let Self { events, end_sender, waiting, .. } = self;
-        let rest = async {
-            for event in waiting {
-                if events.send(event).await.is_err() {
-                    break;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(2), rest).await;
-        let _ = end_sender.send(end);
-    }
-}
-
-/// Events kept for a reader who is behind.
-const MOST_WAITING: usize = 64;

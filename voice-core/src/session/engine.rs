@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::context::ContextSource;
 use crate::infer::Pool;
@@ -14,8 +14,9 @@ use crate::tts::{TextToSpeech, VoiceOptions};
 use crate::turn::Policy;
 use crate::vad::{EnergyVad, TurnModel, VadModel};
 
-use super::driver::{Driver, Entries, Exits};
-use super::{Session, SessionOptions, SessionSender};
+use super::driver::{Driver, Entries};
+use super::exits::Exits;
+use super::{MOST_WAITING, Session, SessionOptions, SessionSender};
 
 /// The voice engine. Cheap to clone; all clones share providers, models and inference threads.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     pub(super) policy: Policy,
     pub(super) limits: Limits,
     pub(super) language: String,
+    pub(super) key_terms: Vec<String>,
     pub(super) voice: VoiceOptions,
     pub(super) instructions: String,
     pub(super) context_deadline: Duration,
@@ -76,7 +78,12 @@ impl Engine {
         let task = tokio::spawn(driver.run());
         Ok(Session {
             id,
-            sender: SessionSender { input, controls: controls_in, hangup },
+            sender: SessionSender {
+                input,
+                room: Arc::new(Semaphore::new(MOST_WAITING)),
+                controls: controls_in,
+                hangup,
+            },
             events,
             audio,
             end: Some(end),
@@ -119,6 +126,7 @@ pub struct EngineBuilder {
     policy: Policy,
     limits: Limits,
     language: Option<String>,
+    key_terms: Vec<String>,
     voice: VoiceOptions,
     instructions: String,
 }
@@ -190,6 +198,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Words that calls make likely (street names, agents), most important first, for recognisers that can be told.
+    /// Default: none.
+    pub fn key_terms(mut self, terms: Vec<String>) -> Self {
+        self.key_terms = terms;
+        self
+    }
+
     /// Which voice speaks. Default: the synthesiser's own choice.
     pub fn voice(mut self, voice: VoiceOptions) -> Self {
         self.voice = voice;
@@ -225,6 +240,7 @@ impl EngineBuilder {
             policy: self.policy,
             limits: self.limits,
             language: self.language.unwrap_or_else(|| "en".to_owned()),
+            key_terms: self.key_terms,
             voice: self.voice,
             instructions: self.instructions,
             context_deadline: CONTEXT_DEADLINE,

@@ -1,8 +1,12 @@
 //! From the caller's bytes to samples with positions: decoding ahead into one ring, and keeping what was heard.
 //!
 //! The ring holds a short look-ahead that is not taken yet, and behind it the history that the turn model and the
-//! recogniser's pre-roll read. It is filled and read by the call's own task.
+//! recogniser's pre-roll read. It is filled and read by the call's own task. Messages wait as they came and reach the
+//! ingress a slice at a time, so that a recording of any length costs its own bytes and no second copy.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 use ringbuf::HeapRb;
 use ringbuf::traits::Observer;
 
@@ -12,6 +16,10 @@ use crate::ingress::{Declared, Ingress, IngressError, Limits, Pulled};
 /// The caller's audio.
 pub(super) struct Intake {
     ingress: Ingress,
+    /// Messages that the ingress has not got yet.
+    held: VecDeque<Bytes>,
+    /// A message is one packet, so it reaches the ingress whole.
+    whole: bool,
     ring: HeapRb<i16>,
     /// Position after the last decoded sample.
     end: SamplePos,
@@ -21,7 +29,18 @@ pub(super) struct Intake {
     ended_at: Option<SamplePos>,
     /// The ingress has nothing more until bytes come.
     dry: bool,
-    finished: bool,
+    finish: Finish,
+}
+
+/// How far the end of the bytes has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finish {
+    /// More may come.
+    Open,
+    /// No more will come, but what is held goes first.
+    Asked,
+    /// The ingress knows.
+    Told,
 }
 
 /// What comes next from the caller.
@@ -40,46 +59,58 @@ impl Intake {
         limits: Limits,
         history: usize,
     ) -> Result<Self, IngressError> {
+        let whole = matches!(declared, Some(Declared::OpusPackets { .. }));
         let ingress = match declared {
             Some(declared) => Ingress::declared(declared, limits)?,
             None => Ingress::sniffing(limits),
         };
         Ok(Self {
             ingress,
+            held: VecDeque::new(),
+            whole,
             ring: HeapRb::new(history + LOOK_AHEAD),
             end: SamplePos::ZERO,
             taken: SamplePos::ZERO,
             ended_at: None,
             dry: true,
-            finished: false,
+            finish: Finish::Open,
         })
     }
 
     /// Queues one message.
-    pub(super) fn push(&mut self, message: &[u8]) -> Result<(), IngressError> {
-        self.dry = false;
-        self.ingress.push(message)
+    pub(super) fn push(&mut self, message: Bytes) {
+        self.held.push_back(message);
     }
 
     /// No more bytes will come.
-    pub(super) fn finish(&mut self) -> Result<(), IngressError> {
-        if !self.finished {
-            self.finished = true;
-            self.dry = false;
-            self.ingress.finish()?;
+    pub(super) fn finish(&mut self) {
+        if self.finish == Finish::Open {
+            self.finish = Finish::Asked;
         }
-        Ok(())
     }
 
     /// Whether [`Self::finish`] was called.
     pub(super) fn is_finished(&self) -> bool {
-        self.finished
+        self.finish != Finish::Open
+    }
+
+    /// Whether bytes came that are too few to tell what they are.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.held.is_empty() && self.ingress.is_undecided()
+    }
+
+    /// Names what is undecided.
+    pub(super) fn decide(&mut self) -> Result<(), IngressError> {
+        self.ingress.decide()
     }
 
     /// Decodes until the look-ahead is full or more bytes are needed.
     pub(super) fn fill(&mut self) -> Result<(), IngressError> {
         let mut frame: Frame = [0; FRAME_SAMPLES];
-        while !self.dry && self.ended_at.is_none() && self.unread() + FRAME_SAMPLES <= LOOK_AHEAD {
+        while self.ended_at.is_none() && self.unread() + FRAME_SAMPLES <= LOOK_AHEAD {
+            if self.dry && !self.feed()? {
+                break;
+            }
             match self.ingress.poll_frame(&mut frame)? {
                 Some(Pulled::Audio | Pulled::Concealed) => {
                     self.ring.push_slice_overwrite(&frame);
@@ -90,6 +121,25 @@ impl Intake {
             }
         }
         Ok(())
+    }
+
+    /// Gives the ingress the next slice of what is held, and after the last the end. `false`: there is nothing to give.
+    fn feed(&mut self) -> Result<bool, IngressError> {
+        if let Some(mut message) = self.held.pop_front() {
+            let most = if self.whole { message.len() } else { message.len().min(SLICE) };
+            let slice = message.split_to(most);
+            if !message.is_empty() {
+                self.held.push_front(message);
+            }
+            self.ingress.push(&slice)?;
+        } else if self.finish == Finish::Asked {
+            self.finish = Finish::Told;
+            self.ingress.finish()?;
+        } else {
+            return Ok(false);
+        }
+        self.dry = false;
+        Ok(true)
     }
 
     /// Takes the next frame, or the mark that a container ended.
@@ -104,7 +154,11 @@ impl Intake {
 
     /// Whether nothing is left to take before more bytes come.
     pub(super) fn is_dry(&self) -> bool {
-        self.dry && self.ended_at.is_none() && self.unread() == 0
+        self.dry
+            && self.held.is_empty()
+            && self.finish != Finish::Asked
+            && self.ended_at.is_none()
+            && self.unread() == 0
     }
 
     /// Whether the end of a container is the next thing to take.
@@ -112,9 +166,9 @@ impl Intake {
         self.ended_at.is_some() && self.unread() == 0
     }
 
-    /// Bytes that wait to be decoded.
-    pub(super) fn buffered_bytes(&self) -> usize {
-        self.ingress.buffered_bytes()
+    /// Whether another message may come: one waits at most, besides the slice that is being decoded.
+    pub(super) fn has_room(&self) -> bool {
+        self.held.is_empty()
     }
 
     /// Position after the last decoded sample.
@@ -156,5 +210,7 @@ impl Intake {
     }
 }
 
+/// What the ingress gets at a time: some seconds of Opus, a moment of WAV.
+const SLICE: usize = 64 * 1024;
 /// Decoded and not taken: a little over the two seconds that tell a recording from a live call.
 const LOOK_AHEAD: usize = 112 * FRAME_SAMPLES;

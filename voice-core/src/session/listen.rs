@@ -53,23 +53,25 @@ impl Listener {
     }
 
     /// Hands the next window to the network, if there is a whole one. Without a thread that takes it, it is lost and
-    /// the next one is tried.
-    pub(super) fn judge(&mut self, pool: &Pool, now: SessionTime) {
+    /// the next one is tried: `false`.
+    pub(super) fn judge(&mut self, pool: &Pool, now: SessionTime) -> bool {
         if self.is_busy() {
-            return;
+            return true;
         }
         let window = {
-            let Ok(mut work) = self.slot.work.try_lock() else { return };
+            let Ok(mut work) = self.slot.work.try_lock() else { return true };
             work.result = None;
-            let Some(window) = self.windows.poll_window(&mut work.window) else { return };
+            let Some(window) = self.windows.poll_window(&mut work.window) else { return true };
             if window.after_gap {
                 work.stream.reset();
             }
             window
         };
-        if pool.submit(Weight::Light, self.slot.clone()) {
+        let queued = pool.submit(Weight::Light, self.slot.clone());
+        if queued {
             self.judging = Some((window.end, now));
         }
+        queued
     }
 
     /// Takes the judgement, if it is there: up to where, and the fact that follows.

@@ -30,7 +30,12 @@ impl Mailbox {
     }
 
     pub(super) fn put_score(&self, score: Score) {
-        *self.score.lock().unwrap_or_else(PoisonError::into_inner) = Some(score);
+        let mut slot = self.score.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two pauses may be judged side by side; the later one counts, whichever is done first.
+        if slot.as_ref().is_none_or(|before| before.last_voiced <= score.last_voiced) {
+            *slot = Some(score);
+        }
+        drop(slot);
         self.bell.notify_one();
     }
 

@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 mod encode;
 mod engine;
+mod exits;
 mod farewell;
 mod intake;
 mod listen;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 pub use encode::OutputFormat;
@@ -153,7 +154,8 @@ pub struct Ended;
 
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    Bytes(Bytes),
+    /// With its share of the room for bytes that wait.
+    Bytes(Bytes, OwnedSemaphorePermit),
     Finish,
 }
 
@@ -190,21 +192,30 @@ impl Drop for Session {
 #[derive(Clone, Debug)]
 pub struct SessionSender {
     input: mpsc::Sender<Incoming>,
+    /// A permit for each byte that may wait.
+    room: Arc<Semaphore>,
     controls: mpsc::Sender<Control>,
     hangup: Arc<Notify>,
 }
 
 impl SessionSender {
-    /// The caller's bytes, one message as it came. Waits while the call has enough to do; dropping the future
-    /// before it is ready hands nothing in.
+    /// The caller's bytes, one message as it came. Waits while the call has enough to do: 64 messages or 4 MiB of
+    /// them, or a single larger one, wait at most. Dropping the future before it is ready hands nothing in.
     ///
     /// # Errors
     /// The call has ended.
     pub async fn push(&self, bytes: Bytes) -> Result<(), Ended> {
-        self.input.send(Incoming::Bytes(bytes)).await.map_err(|_| Ended)
+        // A message larger than all of the room waits until it is the only one.
+        let permits = u32::try_from(bytes.len().min(MOST_WAITING)).unwrap_or(u32::MAX);
+        let room = tokio::select! {
+            room = self.room.clone().acquire_many_owned(permits) => room.map_err(|_| Ended)?,
+            () = self.input.closed() => return Err(Ended),
+        };
+        self.input.send(Incoming::Bytes(bytes, room)).await.map_err(|_| Ended)
     }
 
-    /// Something the caller did besides talking. It does not queue behind his audio.
+    /// Something the caller did besides talking. It does not queue behind his audio. Dropping the future before it is
+    /// ready hands nothing in.
     ///
     /// # Errors
     /// The call has ended.
@@ -212,7 +223,8 @@ impl SessionSender {
         self.controls.send(control).await.map_err(|_| Ended)
     }
 
-    /// No more audio will come: what is there is answered, then the call ends.
+    /// No more audio will come: what is there is answered, then the call ends. Dropping the future before it is ready
+    /// leaves the input open.
     ///
     /// # Errors
     /// The call has ended.
@@ -226,3 +238,6 @@ impl SessionSender {
         self.hangup.notify_one();
     }
 }
+
+/// Bytes of messages that wait for the call: half a minute of WAV, many minutes of Opus.
+const MOST_WAITING: usize = 4 << 20;

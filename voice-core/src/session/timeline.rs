@@ -1,7 +1,8 @@
 //! The map from positions in the caller's audio to session time, and the rule that tells a recording from a live call.
 //!
-//! Live audio is dated by its arrival: the earliest a burst ever came says how late the others are. Audio more than two
-//! seconds ahead of the wall is a recording; it is dated by the pace at which it is played in.
+//! Live audio is dated by its arrival: the earliest of the bursts of the last second says how late the others are. A
+//! burst that was held up brings what it owes a moment later and changes nothing; a sender who paused goes on later.
+//! Audio more than two seconds ahead of the wall is a recording; it is dated by the pace at which it is played in.
 
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ pub(super) struct Timeline {
     /// The same on the wall, by which a recording is told.
     wall_offset: i64,
     started: bool,
+    /// The earliest of the span before this one, and of this one since `span`.
+    earliest: [i64; 2],
+    span: i64,
     recording: bool,
     held: bool,
 }
@@ -34,6 +38,8 @@ impl Timeline {
         if !self.started {
             self.started = true;
             self.offset = now - audio;
+            self.earliest = [self.offset; 2];
+            self.span = now;
             self.wall_offset = wall;
         }
         // A caller who paused sending goes on later: what he says then is not late.
@@ -52,12 +58,12 @@ impl Timeline {
             return;
         }
         let observed = now - audio;
-        if observed < self.offset || observed - self.offset > PAUSED {
-            self.offset = observed;
-        } else {
-            // Two clocks never run alike: follow slowly, so that jitter does not count but drift does.
-            self.offset += (observed - self.offset) / 1_000;
+        if now - self.span >= SPAN {
+            self.earliest = [self.earliest[1], observed];
+            self.span = now;
         }
+        self.earliest[1] = self.earliest[1].min(observed);
+        self.offset = self.earliest[0].min(self.earliest[1]);
     }
 
     /// A recording has been played in to its end so far. `true`: just now.
@@ -68,6 +74,8 @@ impl Timeline {
         if self.wall_offset + audio <= nanos(wall) {
             self.recording = false;
             self.held = false;
+            self.earliest = [self.offset; 2];
+            self.span = nanos(now.since_start());
         }
         !was_held
     }
@@ -104,6 +112,9 @@ impl Timeline {
 
 /// Further ahead of the wall than this is a recording (DESIGN 2.4).
 const AHEAD: i64 = 2_000_000_000;
+/// Half of the time that an early burst counts for. Longer than a network holds a message up, shorter than what a caller
+/// says after his microphone was silent.
+const SPAN: i64 = 400_000_000;
 /// Later than this is a caller who had stopped sending.
 const PAUSED: i64 = 1_500_000_000;
 
@@ -133,6 +144,27 @@ mod tests {
         let error = timeline.time_of(pos(900)).as_millis().abs_diff(1_600);
         assert!(error <= 1, "{error}");
         assert_eq!(timeline.position_of(timeline.time_of(pos(450))), pos(450));
+    }
+
+    #[test]
+    fn a_sender_who_paused_goes_on_later_and_a_burst_held_up_does_not() {
+        let mut timeline = Timeline::default();
+        let say = |timeline: &mut Timeline, arrival: u64, end: u64| {
+            timeline.handle_arrival(at(arrival), Duration::from_millis(arrival), pos(end), pos(end));
+        };
+        for k in 1..=50 {
+            say(&mut timeline, k * 20, k * 20);
+        }
+        // Nothing for 600 ms, then all that was held up at once.
+        for k in 51..=80 {
+            say(&mut timeline, 1_600, k * 20);
+        }
+        assert_eq!(timeline.time_of(pos(1_600)), at(1_600));
+        // Nothing for 600 ms, and what comes then was said then.
+        for k in 1..=50 {
+            say(&mut timeline, 2_200 + k * 20, 1_600 + k * 20);
+        }
+        assert_eq!(timeline.time_of(pos(2_600)), at(3_200));
     }
 
     #[test]

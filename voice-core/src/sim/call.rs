@@ -43,6 +43,8 @@ pub struct Call {
     pub asked: Vec<Asked>,
     /// When which utterance was ended.
     pub decided: Vec<(SessionTime, UtteranceId)>,
+    /// When which reply's effects were allowed.
+    pub committed: Vec<(SessionTime, ReplyId)>,
     /// When which reply was cancelled.
     pub cancelled: Vec<(SessionTime, ReplyId)>,
     /// When the caller's bytes arrived.

@@ -112,6 +112,7 @@ impl<'a> Exercise<'a> {
                 Input::Scored { utterance: self.utterance(), last_voiced: self.time(), complete }
             }
             13 => Input::ContextReady { reply: self.reply() },
+            15 if op >= 150 => Input::ReplyFiller { reply: self.reply(), text: self.text() },
             14 | 15 => Input::ReplyText { reply: self.reply(), delta: self.text() },
             16 => Input::ReplyDone { reply: self.reply() },
             17 => Input::ReplyFailed { reply: self.reply() },
@@ -180,6 +181,7 @@ impl<'a> Exercise<'a> {
             Input::Scored { utterance, .. } => self.witness.open() != Some(*utterance),
             Input::ContextReady { reply }
             | Input::ReplyText { reply, .. }
+            | Input::ReplyFiller { reply, .. }
             | Input::ReplyDone { reply }
             | Input::ReplyFailed { reply }
             | Input::FirstAudio { reply }
@@ -217,7 +219,7 @@ impl<'a> Exercise<'a> {
     fn drain(&mut self) -> Result<(), Violation> {
         while let Some(command) = self.dialogue.poll_command() {
             self.witness.check_command(&command)?;
-            if let Command::CancelReply { reply } = command
+            if let Command::CancelReply { reply } | Command::StopSpeech { reply } = command
                 && self.silences
             {
                 let silenced = Input::Silenced { reply, heard: String::new() };

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::audio::{Frame, SampleRate};
 use crate::error::ProviderError;
 use crate::ids::{ReplyId, UtteranceId};
-use crate::llm::{LanguageModel, LlmEvent, LlmRequest, Role};
+use crate::llm::{FinishReason, LanguageModel, LlmEvent, LlmRequest, Role};
 use crate::stt::{SpeechToText, SttEvent, SttEvents, SttOptions, SttStream};
 use crate::tts::{SpeechEvent, TextToSpeech, Voice, VoiceOptions};
 
@@ -160,7 +160,7 @@ impl LanguageModel for ScriptedLlm {
         let fault = self.script.faults.get(asked).copied().unwrap_or_default();
         let mut steps = VecDeque::new();
         let mut at = self.script.first_token;
-        let mut end = Some(Ok(LlmEvent::Done));
+        let mut end = Some(Ok(LlmEvent::Done(FinishReason::Stop)));
         for (k, token) in self.script.tokens(asked).into_iter().enumerate() {
             match fault {
                 LlmFault::Fail { after } if after == k => {
@@ -401,8 +401,7 @@ mod tests {
     }
 
     fn request() -> LlmRequest {
-        let message = Message { role: Role::User, text: "how much".to_owned() };
-        LlmRequest { session: SessionId::random(), messages: vec![message], language: "en".to_owned() }
+        LlmRequest::new(SessionId::random(), vec![Message::new(Role::User, "how much")], "en")
     }
 
     #[test]
@@ -416,7 +415,8 @@ mod tests {
             let events: Vec<_> = llm.reply(request()).map(|e| e.expect("no fault")).collect().await;
             assert!(start.elapsed() >= Duration::from_millis(14));
             let delta = |text: &str| LlmEvent::Delta(text.to_owned());
-            assert_eq!(events, [delta("It "), delta("is "), delta("two."), LlmEvent::Done]);
+            let done = LlmEvent::Done(FinishReason::Stop);
+            assert_eq!(events, [delta("It "), delta("is "), delta("two."), done]);
         });
     }
 
@@ -453,6 +453,7 @@ mod tests {
                 match event.expect("no fault") {
                     SpeechEvent::Audio { samples, .. } => shape.push(samples.len() / 24),
                     SpeechEvent::ClauseEnd => shape.push(0),
+                    SpeechEvent::Alignment(_) => {}
                 }
             }
             assert_eq!(shape, [100, 100, 50, 0, 100, 100, 100, 0]);

@@ -30,6 +30,8 @@ pub struct Witness {
     spoken: String,
     finished: bool,
     turn: Option<TurnId>,
+    /// Reply and turn that are not taken back any more.
+    committed: Option<(ReplyId, TurnId)>,
     open: Option<UtteranceId>,
     newest_utterance: UtteranceId,
     awaited: BTreeSet<UtteranceId>,
@@ -67,7 +69,9 @@ impl Witness {
     pub fn note_input(&mut self, input: &Input, now: SessionTime) {
         self.begin_step(now);
         match input {
-            Input::ReplyText { reply, delta } if self.reply == Some(*reply) => {
+            Input::ReplyText { reply, delta } | Input::ReplyFiller { reply, text: delta }
+                if self.reply == Some(*reply) =>
+            {
                 self.written.push_str(delta);
                 self.allowed += 2 * delta.len();
             }
@@ -143,6 +147,9 @@ impl Witness {
                     return self.broken(format!("reply {reply} to no words"));
                 }
                 self.begin_reply(*reply)?;
+                if self.committed.is_some_and(|(_, committed)| committed == *turn) {
+                    return self.broken(format!("turn {turn} is taken back although it was committed"));
+                }
                 self.turn = Some(*turn);
                 if self.newest_ended.is_some_and(|ended| *turn <= ended) {
                     return self.broken(format!("turn {turn} is answered after its end"));
@@ -150,11 +157,26 @@ impl Witness {
                 Ok(())
             }
             Command::Speak { reply, clause } => self.check_speak(*reply, clause),
+            Command::CommitReply { reply } => {
+                let done = self.committed.is_some_and(|(committed, _)| committed == *reply);
+                let (true, false, Some(turn)) = (self.reply == Some(*reply), done, self.turn) else {
+                    return self.broken(format!("{reply} committed while {:?} is given", self.reply));
+                };
+                self.committed = Some((*reply, turn));
+                Ok(())
+            }
             Command::FinishSpeech { reply } => {
                 if self.reply != Some(*reply) || std::mem::replace(&mut self.finished, true) {
                     return self
                         .broken(format!("speech of {reply} finished while {:?} is given", self.reply));
                 }
+                Ok(())
+            }
+            Command::StopSpeech { reply } => {
+                if self.reply != Some(*reply) || std::mem::replace(&mut self.finished, true) {
+                    return self.broken(format!("speech of {reply} stopped while {:?} is given", self.reply));
+                }
+                self.cutting = Some(*reply);
                 Ok(())
             }
             Command::CancelReply { reply } => {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::audio::SampleRate;
 use crate::ids::{ReplyId, TurnId, UtteranceId};
-use crate::playout::Playout;
+use crate::playout::{Piece, Playout};
+use crate::text::speakable::SpokenReply;
 use crate::time::SessionTime;
 use crate::turn::{Command, Dialogue, Event, Input};
 
@@ -41,11 +42,15 @@ pub struct World {
     dialogue: Dialogue,
     witness: Witness,
     playout: Playout,
+    /// The piece that is encoded and waits for its moment, and how long it lasts.
+    hand: Option<(Piece, Duration)>,
     track: Track,
     listening: Listening,
     recogniser: Recogniser,
     answerer: Answerer,
     speaker: Speaker,
+    /// The reply as it is said.
+    spoken: SpokenReply,
     microphone: Microphone,
     next_act: usize,
     acted: bool,
@@ -105,11 +110,13 @@ impl World {
             dialogue: Dialogue::new(scene.policy.clone()),
             witness: Witness::default(),
             playout: Playout::new(scene.shape, RATE, scene.clears),
+            hand: None,
             track: Track::default(),
             listening: Listening::default(),
             recogniser: Recogniser::new(scene.stt.clone()),
             answerer: Answerer::new(scene.llm.clone()),
             speaker: Speaker::new(scene.tts.clone()),
+            spoken: SpokenReply::default(),
             microphone: Microphone::default(),
             next_act: 0,
             acted: false,
@@ -174,7 +181,8 @@ impl World {
             return Ok(false);
         }
         let happening = self.agenda.keys().next().map(|(at, _)| *at);
-        let playing = [self.playout.poll_timeout(), self.playout.played_at().map(|(_, at)| at)];
+        let in_hand = self.hand.as_ref().map(|(piece, _)| piece.due);
+        let playing = [self.playout.poll_timeout(), in_hand, self.playout.played_at().map(|(_, at)| at)];
         let timeout = self.dialogue.poll_timeout();
         let Some(next) = playing.into_iter().chain([happening, timeout]).flatten().min() else {
             return Ok(false);
@@ -403,21 +411,28 @@ impl World {
             Command::StartReply { reply, turn, said } => self.ask(reply, turn, said),
             Command::Speak { reply, clause } => {
                 if !self.speaker.is_speaking(reply) {
+                    self.hand = None;
                     self.playout.begin(reply, self.dialogue.release_at());
+                    self.spoken = SpokenReply::default();
                 }
-                self.playout.announce_clause(reply, &clause);
-                if let Some(after) = self.speaker.speak(reply, &clause) {
+                let spoken = self.spoken.push_clause(&clause);
+                if let Some(after) = self.speaker.speak(reply, spoken.text()) {
                     self.plan(after, Happening::Voice(reply));
                 }
+                self.playout.announce_clause(reply, &clause, spoken);
             }
+            Command::CommitReply { reply } => self.call.committed.push((self.now, reply)),
             Command::FinishSpeech { reply } => {
                 if let Some(after) = self.speaker.finish(reply) {
                     self.plan(after, Happening::Voice(reply));
                 }
             }
-            Command::CancelReply { reply } => {
-                self.call.cancelled.push((self.now, reply));
+            Command::StopSpeech { reply } | Command::CancelReply { reply } => {
+                if matches!(command, Command::CancelReply { .. }) {
+                    self.call.cancelled.push((self.now, reply));
+                }
                 self.speaker.cancel(reply);
+                self.hand.take_if(|(piece, _)| piece.reply == reply);
                 let heard = self.playout.clear(reply, self.now);
                 let silenced = Input::Silenced { reply, heard };
                 self.witness.note_input(&silenced, self.now);
@@ -488,11 +503,15 @@ impl World {
             self.tell(Input::AudioReady { reply })?;
         }
         let mut samples = std::mem::take(&mut self.samples);
-        while let Some(sent) = self.playout.poll(self.now, &mut samples) {
-            let lasts = RATE.duration_of(samples.len() as u64);
-            self.call.left.push(Left { at: self.now, reply: sent.reply, lasts });
-            self.call.underruns += u32::from(sent.underrun);
-            self.tell(Input::AudioLeft { reply: sent.reply })?;
+        loop {
+            if self.hand.is_none() {
+                let piece = self.playout.poll(self.now, &mut samples);
+                self.hand = piece.map(|piece| (piece, RATE.duration_of(samples.len() as u64)));
+            }
+            let Some((piece, lasts)) = self.hand.take_if(|(piece, _)| piece.due <= self.now) else { break };
+            self.call.left.push(Left { at: self.now, reply: piece.reply, lasts });
+            self.call.underruns += u32::from(self.playout.handle_left(piece, self.now));
+            self.tell(Input::AudioLeft { reply: piece.reply })?;
         }
         self.samples = samples;
         if let Some((reply, at)) = self.playout.played_at()

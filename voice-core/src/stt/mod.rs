@@ -5,10 +5,17 @@
 //! utterance's id; the session drops those of utterances it has left. Caller: `session`.
 
 mod absent;
+pub(crate) mod backlog;
+pub mod deepgram;
+pub mod elevenlabs;
+pub mod openai;
+mod protocol;
+pub(crate) mod words;
 
 use std::sync::Arc;
 
 pub use absent::AbsentRecogniser;
+pub use protocol::{MOST_MESSAGE, SttProtocol, Transmit, TurnSign};
 
 use crate::audio::Frame;
 use crate::error::ProviderError;

@@ -136,8 +136,8 @@ impl std::ops::AddAssign for WordErrors {
 
 /// Counts the fewest word errors that turn `reference` into `hypothesis`, after [`normalise`] of both.
 ///
-/// A spoken number is one word, however many it was said with. Time and memory grow with the product and the
-/// longer of the two texts.
+/// A spoken number is one word, however many it was said with, and a compound is the same words together or apart
+/// (`login`, `log in`). Time and memory grow with the product and the longer of the two texts.
 ///
 /// ```
 /// use voice_core::text::words::word_error_rate;
@@ -147,29 +147,44 @@ impl std::ops::AddAssign for WordErrors {
 pub fn word_error_rate(reference: &str, hypothesis: &str) -> WordErrors {
     let reference = normalise(reference);
     let hypothesis = normalise(hypothesis);
-    // One row of the edit table; each cell is the best way to its two prefixes.
+    // Rows of the edit table; each cell is the best way to its two prefixes. `above` is one word of the reference
+    // earlier, `higher` two.
     let mut row: Vec<WordErrors> =
         (0..=hypothesis.len()).map(|insertions| WordErrors { insertions, ..WordErrors::default() }).collect();
+    let mut above = row.clone();
+    let mut higher = row.clone();
     for (i, said) in reference.iter().enumerate() {
-        let mut diagonal = row[0];
+        std::mem::swap(&mut higher, &mut above);
+        std::mem::swap(&mut above, &mut row);
         row[0] = WordErrors { deletions: i + 1, ..WordErrors::default() };
         for (j, heard) in hypothesis.iter().enumerate() {
-            let above = row[j + 1];
-            let left = row[j];
-            let mut best = diagonal;
+            let mut best = above[j];
             best.substitutions += usize::from(said != heard);
-            if above.errors() + 1 < best.errors() {
-                best = WordErrors { deletions: above.deletions + 1, ..above };
+            let mut take = |way: WordErrors| {
+                if way.errors() < best.errors() {
+                    best = way;
+                }
+            };
+            take(WordErrors { deletions: above[j + 1].deletions + 1, ..above[j + 1] });
+            take(WordErrors { insertions: row[j].insertions + 1, ..row[j] });
+            if j > 0 && is_compound(&hypothesis[j - 1], heard, said) {
+                take(above[j - 1]);
             }
-            if left.errors() + 1 < best.errors() {
-                best = WordErrors { insertions: left.insertions + 1, ..left };
+            if i > 0 && is_compound(&reference[i - 1], said, heard) {
+                take(higher[j]);
             }
-            diagonal = above;
             row[j + 1] = best;
         }
     }
     let last = row.last().copied().unwrap_or_default();
     WordErrors { reference_words: reference.len(), ..last }
+}
+
+/// Whether `whole` is the two words written together. A lone letter is an article or spelled (`a part` is not `apart`),
+/// and digits are numbers (`1 2` is not `12`), so neither makes a compound.
+fn is_compound(first: &str, second: &str, whole: &str) -> bool {
+    let is_part = |word: &str| word.chars().nth(1).is_some() && word.chars().all(char::is_alphabetic);
+    whole.strip_prefix(first) == Some(second) && is_part(first) && is_part(second)
 }
 
 /// Words in the one form that comparing uses: lower case, contractions opened, numbers as digits, hesitations gone.
@@ -324,6 +339,37 @@ mod tests {
         assert_eq!(word_error_rate("", "hello there").insertions, 2);
         assert_eq!(word_error_rate("", "hello there").rate(), 1.0);
         assert_eq!(word_error_rate("", "").rate(), 0.0);
+    }
+
+    #[test]
+    fn a_compound_is_the_same_words_together_and_apart() {
+        for (reference, hypothesis) in [
+            ("Login incorrect.", "Log in incorrect."),
+            ("log in", "Login"),
+            ("the townhouse", "the town house"),
+            ("a town house on the water front, downtown", "a townhouse on the waterfront, down town"),
+            ("log-in", "login"),
+        ] {
+            let errors = word_error_rate(reference, hypothesis);
+            assert_eq!(errors.errors(), 0, "{reference:?} against {hypothesis:?}: {errors:?}");
+        }
+        assert_eq!(word_error_rate("Login incorrect.", "log in incorrect").reference_words, 2);
+    }
+
+    #[test]
+    fn what_is_no_compound_still_counts() {
+        for (reference, hypothesis, expected) in [
+            ("login incorrect", "login in incorrect", 1),
+            ("login incorrect", "log in in incorrect", 1),
+            ("the townhouse", "the town mouse", 2),
+            ("log in", "log", 1),
+            ("apart", "a part", 2),
+            ("12", "1 2", 2),
+            ("townhouse", "house town", 2),
+        ] {
+            let errors = word_error_rate(reference, hypothesis);
+            assert_eq!(errors.errors(), expected, "{reference:?} against {hypothesis:?}: {errors:?}");
+        }
     }
 
     #[test]

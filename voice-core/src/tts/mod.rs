@@ -4,6 +4,9 @@
 //! the returned stream cancels. Caller: `session`.
 
 mod absent;
+pub mod elevenlabs;
+
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 
@@ -54,4 +57,20 @@ pub enum SpeechEvent {
     },
     /// All audio of the next clause in order has been given: a good place to cut, and how audio maps to text.
     ClauseEnd,
+    /// Where words lie in the reply's audio, in order and following those before. Comes no later than that audio; a
+    /// voice that does not know gives none, and one that knows only some words gives those.
+    Alignment(Vec<WordMark>),
+}
+
+/// Where one word lies in the audio of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordMark {
+    /// Which clause of the reply, counted from 0 in the order in which they were given to the voice.
+    pub clause: usize,
+    /// Bytes of that clause, as the voice was given it, up to and with the word.
+    pub upto: usize,
+    /// First moment of the word, from the first sample of the reply.
+    pub start: Duration,
+    /// Last moment of the word, likewise.
+    pub end: Duration,
 }

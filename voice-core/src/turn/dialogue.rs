@@ -110,6 +110,7 @@ impl Dialogue {
             }
             Input::ContextReady { reply } => self.handle_context_ready(reply),
             Input::ReplyText { reply, delta } => self.handle_reply_text(reply, &delta),
+            Input::ReplyFiller { reply, text } => self.handle_reply_filler(reply, &text),
             Input::ReplyDone { reply } => self.handle_reply_done(reply),
             Input::ReplyFailed { reply } => self.handle_reply_failed(reply),
             Input::FirstAudio { reply } => {
@@ -137,6 +138,15 @@ impl Dialogue {
             Input::Silenced { reply, heard } => self.handle_silenced(reply, &heard),
             Input::Typed { text } => self.handle_typed(text),
             Input::Interrupt => self.cut_answer(),
+            Input::PlaybackStarted { reply, at } => {
+                if let Some(answer) = self.mouth.answering(reply)
+                    && answer.left_at.is_some()
+                    && !std::mem::replace(&mut answer.client_booked, true)
+                {
+                    book(&mut answer.turn, Stage::Client, at.min(self.now));
+                }
+            }
+            Input::Skipped { by } => self.timers.put_off(Timer::Idle, by),
             Input::Hangup => self.handle_hangup(),
         }
         self.settle();
@@ -181,6 +191,9 @@ impl Dialogue {
         match (&self.mouth, &self.forming) {
             (mouth, _) if mouth.is_audible() => Pace::Hold,
             (Mouth::Silent, None) => Pace::Free,
+            // The recogniser has its time on the wall: an earlier part's words must not be given up because the session
+            // has jumped.
+            (Mouth::Silent, Some(f)) if f.is_awaiting() => Pace::RealTime,
             (Mouth::Silent, Some(f)) if f.open.as_ref().is_some_and(|u| u.speaking) => Pace::Free,
             (Mouth::Silent, Some(f)) if f.open.is_some() => Pace::RealTime,
             // For a moment a recorded speaker may go on after a pause, as a live one may; a slow machine must not make

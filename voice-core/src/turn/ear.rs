@@ -8,6 +8,7 @@ use crate::ids::{TurnId, UtteranceId};
 use crate::metrics::Ledger;
 use crate::time::SessionTime;
 
+use super::heard::{Reading, reading};
 use super::output::Failure;
 
 /// A turn of the caller that has not been answered.
@@ -19,6 +20,8 @@ pub(super) struct Forming {
     pub(super) parts: Vec<Part>,
     /// The utterance that takes audio, if the caller speaks or pauses.
     pub(super) open: Option<Utterance>,
+    /// How the words so far read; kept, since it is asked for with each frame of a pause.
+    pub(super) reads: Reading,
     /// Opened at the decision that the turn is over.
     pub(super) ledger: Option<Ledger>,
     pub(super) failure: Option<Failure>,
@@ -46,7 +49,15 @@ pub(super) struct Utterance {
 
 impl Forming {
     pub(super) fn new(turn: TurnId, started_at: SessionTime) -> Self {
-        Self { turn, started_at, parts: Vec::new(), open: None, ledger: None, failure: None }
+        Self {
+            turn,
+            started_at,
+            parts: Vec::new(),
+            open: None,
+            reads: Reading::Open,
+            ledger: None,
+            failure: None,
+        }
     }
 
     /// All words so far, the open utterance's partial last.
@@ -56,9 +67,27 @@ impl Forming {
         parts.chain(open).map(str::trim).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
+    /// Judges the words anew, after they have changed.
+    pub(super) fn read(&mut self) {
+        self.reads = reading(&self.words());
+    }
+
+    /// How the words so far read. Before the open utterance has any, earlier ones prove nothing.
+    pub(super) fn reads(&self) -> Reading {
+        match &self.open {
+            Some(utterance) if utterance.partial.is_empty() => Reading::Open,
+            _ => self.reads,
+        }
+    }
+
+    /// Whether a finalised utterance still waits for its words.
+    pub(super) fn is_awaiting(&self) -> bool {
+        self.parts.iter().any(|p| p.text.is_none())
+    }
+
     /// Whether the turn is decided and every utterance has its final transcript.
     pub(super) fn is_settled(&self) -> bool {
-        self.open.is_none() && self.ledger.is_some() && self.parts.iter().all(|p| p.text.is_some())
+        self.open.is_none() && self.ledger.is_some() && !self.is_awaiting()
     }
 
     /// The part that belongs to `utterance` and still waits for its final transcript.

@@ -1,18 +1,38 @@
 //! What words alone tell about a turn: unfinished sentences, and sounds that only mean "go on".
 
-/// Whether the words stop where a speaker of English does not: after an article, a preposition, a conjunction, a
-/// filler, or in the middle of a number.
-pub fn is_unfinished(words: &str) -> bool {
+/// How the words of a turn read by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// They stop where a speaker of English does not: after an article, a conjunction, a filler.
+    Unfinished,
+    /// They may be all or may go on.
+    Open,
+    /// A whole question, and the recogniser wrote it as one.
+    Complete,
+}
+
+/// Reads the words of a turn so far.
+pub fn reading(words: &str) -> Reading {
     let trimmed = words.trim_end();
-    // A recogniser that writes punctuation ends what it thinks complete with a full stop or a question mark.
-    if trimmed.ends_with(['.', '?', '!']) && !trimmed.ends_with("...") {
-        return false;
-    }
     let last = trimmed.rsplit(char::is_whitespace).next().unwrap_or("");
     let last: String =
         last.chars().filter(|c| c.is_alphanumeric() || *c == '\'').collect::<String>().to_lowercase();
-    OPEN_ENDS.contains(&last.as_str())
+    // Some recognisers end whatever they have with a full stop, so a mark proves nothing after these.
+    if NEVER_LAST.contains(&last.as_str()) {
+        return Reading::Unfinished;
+    }
+    let is_marked = trimmed.ends_with(['.', '?', '!']) && !trimmed.ends_with("...");
+    if !is_marked && SELDOM_LAST.contains(&last.as_str()) {
+        return Reading::Unfinished;
+    }
+    if trimmed.ends_with('?') && trimmed.split_whitespace().count() >= QUESTION_WORDS {
+        return Reading::Complete;
+    }
+    Reading::Open
 }
+
+/// A question mark after fewer words is a guess.
+const QUESTION_WORDS: usize = 3;
 
 /// Whether the words only say that the caller listens.
 pub fn is_acknowledgement(words: &str) -> bool {
@@ -27,11 +47,15 @@ pub fn is_acknowledgement(words: &str) -> bool {
     any
 }
 
-/// Words after which an English sentence goes on.
-const OPEN_ENDS: &[&str] = &[
-    "a", "an", "and", "at", "because", "between", "but", "by", "er", "for", "from", "if", "in", "is", "my",
-    "of", "on", "or", "so", "than", "that's", "the", "their", "to", "uh", "um", "under", "with", "your",
+/// Words that no English sentence ends with.
+const NEVER_LAST: &[&str] = &[
+    "a", "an", "and", "because", "but", "er", "if", "my", "of", "or", "than", "the", "their", "uh", "um",
+    "your",
 ];
+
+/// Words that end an English sentence seldom enough to wait where nothing marks an end.
+const SELDOM_LAST: &[&str] =
+    &["at", "between", "by", "for", "from", "in", "is", "on", "so", "that's", "to", "under", "with"];
 
 /// Sounds and words of a listener. Deliberately without "yes" and "no", which answer questions.
 const LISTENING: &[&str] = &[
@@ -45,17 +69,23 @@ mod tests {
 
     #[test]
     fn open_ends_are_told_from_complete_sentences() {
-        for open in ["I'm looking for a", "the house on", "how much is", "Well, um", "and the..."] {
-            assert!(is_unfinished(open), "{open}");
-        }
-        for done in [
-            "How much is it?",
-            "what are you looking for.",
-            "maple street",
-            "",
-            "do you have any homes with a pool",
+        for open in [
+            "I'm looking for a",
+            "the house on",
+            "how much is",
+            "Well, um.",
+            "and the...",
+            "How much is the?",
         ] {
-            assert!(!is_unfinished(done), "{done}");
+            assert_eq!(reading(open), Reading::Unfinished, "{open}");
+        }
+        for either in
+            ["what are you looking for.", "maple street", "", "Really?", "do you have any homes with a pool"]
+        {
+            assert_eq!(reading(either), Reading::Open, "{either}");
+        }
+        for whole in ["How much is it?", "Where are you from? "] {
+            assert_eq!(reading(whole), Reading::Complete, "{whole}");
         }
     }
 

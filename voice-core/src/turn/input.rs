@@ -1,5 +1,7 @@
 //! Facts that the turn machine is told. Each is something that has happened, with the id of what it belongs to.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ReplyId, UtteranceId};
@@ -68,6 +70,13 @@ pub enum Input {
         /// To be appended.
         delta: String,
     },
+    /// Words that bridge a wait: they belong to the reply, but are not the answer yet.
+    ReplyFiller {
+        /// Of which reply.
+        reply: ReplyId,
+        /// Whole sentences, to be appended.
+        text: String,
+    },
     /// The answer's text is complete.
     ReplyDone {
         /// Of which reply.
@@ -103,12 +112,19 @@ pub enum Input {
         /// Of which reply.
         reply: ReplyId,
     },
+    /// The client reports that it began to play a reply.
+    PlaybackStarted {
+        /// Of which reply.
+        reply: ReplyId,
+        /// When it began.
+        at: SessionTime,
+    },
     /// All audio of a reply has been played to the caller.
     Played {
         /// Of which reply.
         reply: ReplyId,
     },
-    /// The answer to [`super::Command::CancelReply`]: what the caller heard of it.
+    /// The answer to [`super::Command::CancelReply`] and [`super::Command::StopSpeech`]: what the caller heard of it.
     Silenced {
         /// Of which reply.
         reply: ReplyId,
@@ -122,6 +138,11 @@ pub enum Input {
     },
     /// The caller pressed stop.
     Interrupt,
+    /// Session time was jumped over, as where a recording is played in faster than it was spoken: nobody was idle.
+    Skipped {
+        /// How much.
+        by: Duration,
+    },
     /// The caller hung up or asked to end: finish what is under way, start nothing new.
     Hangup,
 }

@@ -18,7 +18,7 @@ mod timer;
 
 pub use dialogue::{Dialogue, Pace};
 pub use endpoint::{Evidence, required_silence};
-pub use heard::{is_acknowledgement, is_unfinished};
+pub use heard::{Reading, is_acknowledgement, reading};
 pub use input::Input;
 pub use output::{CloseReason, Command, Event, Failure, NoticeCode, TurnRecord};
 pub use policy::{Policy, PolicyError};

@@ -28,6 +28,10 @@ pub(super) struct Answer {
     pub(super) turn: Forming,
     pub(super) said: String,
     pub(super) text: String,
+    /// Something that is more than a filler has been written.
+    pub(super) own_words: bool,
+    /// A filler came before that.
+    pub(super) bridged: bool,
     pub(super) chunker: Chunker,
     pub(super) context_ready: bool,
     pub(super) text_done: bool,
@@ -35,8 +39,12 @@ pub(super) struct Answer {
     pub(super) speech_done: bool,
     pub(super) first_audio: bool,
     pub(super) left_at: Option<SessionTime>,
+    /// The client has said when it began to play.
+    pub(super) client_booked: bool,
     /// The voice or the playout broke off, not the caller.
     pub(super) voice_lost: bool,
+    /// What was heard before the voice broke off; the text goes on alone.
+    pub(super) heard: Option<String>,
 }
 
 impl Answer {
@@ -46,6 +54,8 @@ impl Answer {
             turn,
             said,
             text: String::new(),
+            own_words: false,
+            bridged: false,
             chunker: Chunker::default(),
             context_ready: false,
             text_done: false,
@@ -53,7 +63,9 @@ impl Answer {
             speech_done: false,
             first_audio: false,
             left_at: None,
+            client_booked: false,
             voice_lost: false,
+            heard: None,
         }
     }
 }
@@ -67,11 +79,11 @@ impl Mouth {
         }
     }
 
-    /// Whether the caller may be hearing something.
+    /// Whether the caller may be hearing something or, where the voice was lost, reading it.
     pub(super) fn is_audible(&self) -> bool {
         match self {
             Self::Silent => false,
-            Self::Answering(answer) => answer.left_at.is_some(),
+            Self::Answering(answer) => answer.left_at.is_some() || answer.voice_lost,
             Self::Cutting(_) => true,
         }
     }

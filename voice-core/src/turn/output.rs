@@ -50,8 +50,19 @@ pub enum Command {
         /// Written text, to be made speakable.
         clause: String,
     },
-    /// No more clauses will come for this reply.
+    /// The turn is not taken back any more: what the answer under way wants done outside may be done. At most once a
+    /// reply, and not where its text is complete.
+    CommitReply {
+        /// Which reply.
+        reply: ReplyId,
+    },
+    /// No more clauses will come for this reply, also where its text failed: whatever still writes it is given up.
     FinishSpeech {
+        /// Which reply.
+        reply: ReplyId,
+    },
+    /// Stop the voice and the playout of this reply and go on with its text; answer with [`super::Input::Silenced`].
+    StopSpeech {
         /// Which reply.
         reply: ReplyId,
     },
@@ -174,6 +185,10 @@ pub struct TurnRecord {
     pub ledger: Ledger,
     /// Whether the caller cut the answer short.
     pub interrupted: bool,
-    /// What failed, if anything.
+    /// The first words were a filler: the ledger ends at its audio and is not to be counted with answers' own.
+    pub bridged: bool,
+    /// What failed first, if anything.
     pub failure: Option<Failure>,
+    /// The voice or the playout broke off, whatever else failed before.
+    pub voice_lost: bool,
 }

@@ -40,9 +40,13 @@ macro_rules! policy {
 }
 
 policy! {
-    /// Silence that ends a turn which sounds and reads complete. Raising it makes every answer later; lowering it
-    /// cuts callers off.
+    /// Silence that ends a turn which sounds and reads complete beyond doubt. Raising it makes every answer later;
+    /// lowering it starts more answers that are taken back.
+    sure = 160, "endpoint.sure_ms";
+    /// Silence that ends a turn which sounds complete, or plainly reads so while the sound is not judged yet.
     silence = 200, "endpoint.silence_ms";
+    /// Silence that ends a turn which reads complete and does not quite sound so.
+    likely = 320, "endpoint.likely_ms";
     /// Silence that ends a turn when nothing says whether it is complete.
     unsure = 480, "endpoint.unsure_ms";
     /// Silence that ends any turn, also one that sounds unfinished, and the longest absence of bytes within one.

@@ -1,5 +1,7 @@
 //! Named deadlines of the turn machine: one table, one minimum.
 
+use std::time::Duration;
+
 use crate::time::SessionTime;
 
 /// Why the machine wants to be woken.
@@ -56,6 +58,13 @@ impl Timers {
         self.0[timer as usize] = at;
     }
 
+    /// Moves a deadline that is set.
+    pub fn put_off(&mut self, timer: Timer, by: Duration) {
+        if self.is_set(timer) {
+            self.0[timer as usize] += by;
+        }
+    }
+
     /// Unsets a deadline.
     pub fn stop(&mut self, timer: Timer) {
         self.0[timer as usize] = SessionTime::FAR;
@@ -87,6 +96,8 @@ mod tests {
     fn the_earliest_deadline_comes_first_and_each_fires_once() {
         let mut timers = Timers::default();
         assert_eq!(timers.next(), None);
+        timers.put_off(Timer::Idle, Duration::from_millis(1));
+        assert_eq!(timers.next(), None, "what is not set is not put off");
         timers.set(Timer::Idle, SessionTime::from_millis(50));
         timers.set(Timer::SttFinal, SessionTime::from_millis(20));
         assert_eq!(timers.next(), Some(SessionTime::from_millis(20)));
@@ -94,5 +105,7 @@ mod tests {
         assert_eq!(timers.take_expired(SessionTime::from_millis(20)), Some(Timer::SttFinal));
         assert_eq!(timers.take_expired(SessionTime::from_millis(20)), None);
         assert_eq!(timers.next(), Some(SessionTime::from_millis(50)));
+        timers.put_off(Timer::Idle, Duration::from_millis(10));
+        assert_eq!(timers.next(), Some(SessionTime::from_millis(60)));
     }
 }

@@ -58,6 +58,7 @@ pub fn may_call(config: &Config, parts: &Parts) -> Result<(), Problem> {
                 (Some(origin), None) => origin.to_str().is_ok_and(|origin| {
                     let origin = origin.to_ascii_lowercase();
                     config.allowed_origins.contains(&origin)
+                        || is_own_page(config, parts, &origin)
                         || (local(config, parts).is_ok() && locality::is_local_origin(&origin))
                 }),
                 _ => false,
@@ -66,11 +67,24 @@ pub fn may_call(config: &Config, parts: &Parts) -> Result<(), Problem> {
                 Ok(())
             } else {
                 Err(Problem::forbidden(
-                    "pages of this Origin may not call; VOICE_ALLOWED_ORIGINS lists those that may",
+                    "pages of this Origin may not call; VOICE_ALLOWED_ORIGINS lists those that may, also where this \
+                     server's own page is opened by another name than localhost",
                 ))
             }
         }
     }
+}
+
+/// Whether `origin`, in small letters, is that of a page which this very server gave: its host and port are those in
+/// the request's `Host`, and that names this machine or is listed. An unlisted name proves nothing: anybody can point one
+/// at this server and serve a page under it.
+fn is_own_page(config: &Config, parts: &Parts, origin: &str) -> bool {
+    let Some(host) = locality::host(&parts.uri, &parts.headers).map(str::to_ascii_lowercase) else {
+        return false;
+    };
+    let known = locality::names_this_machine(&host)
+        || config.allowed_origins.iter().any(|allowed| locality::authority_of(allowed) == Some(&host));
+    known && locality::authority_of(origin) == Some(&host)
 }
 
 fn unauthenticated(detail: &str) -> Problem {
@@ -133,6 +147,39 @@ mod tests {
                 assert_eq!(status(may_call(&config, parts)), calling[i], "calling {i} {config:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_page_of_this_very_server_may_call_where_its_name_is_known() {
+        let config = Config {
+            anonymous: Some(true),
+            bind: "0.0.0.0:8000".parse().expect("an address"),
+            allowed_origins: vec!["https://voice.example".into()],
+            ..Config::default()
+        };
+        for (host, origin, expected) in [
+            ("localhost:8000", "http://localhost:8000", 200),
+            ("LOCALHOST:8000", "http://localhost:8000", 200),
+            ("127.0.0.1:8000", "http://127.0.0.1:8000", 200),
+            ("[::1]:8000", "http://[::1]:8000", 200),
+            ("voice.example", "https://voice.example", 200),
+            // A name that an attacker points at this server.
+            ("evil.example:8000", "http://evil.example:8000", 403),
+            ("10.0.0.1:8000", "http://10.0.0.1:8000", 403),
+            // Pages of others, on this machine or not.
+            ("localhost:8000", "http://localhost:3000", 403),
+            ("localhost:8000", "http://127.0.0.1:8000", 403),
+            ("localhost:8000", "http://evil.example", 403),
+            ("localhost:8000", "null", 403),
+            ("localhost:8000", "http://localhost:8000/", 403),
+            ("localhost:8000", "localhost:8000", 403),
+        ] {
+            let parts = request("10.0.0.9", &[("host", host), ("origin", origin)]);
+            assert_eq!(status(may_call(&config, &parts)), expected, "{host} {origin}");
+        }
+        let twice =
+            request("10.0.0.9", &[("host", "a"), ("host", "localhost"), ("origin", "http://localhost")]);
+        assert_eq!(status(may_call(&config, &twice)), 403);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `GET /api/v1/conversations` and `GET /api/v1/conversations/{id}`: what was said, for who may read it.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use hyper::http::request::Parts;
 use serde::Deserialize;
-use uuid::Uuid;
 
-use super::{List, access};
+use super::{List, access, id_of};
 use crate::app::App;
 use crate::data::{Conversation, ConversationDetail, Cursor};
 use crate::http::Problem;
@@ -56,11 +56,11 @@ pub async fn list(
 /// The request may not read, there is no such conversation, or the database fails.
 pub async fn one(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     parts: Parts,
 ) -> Result<Json<ConversationDetail>, Problem> {
     access::may_read(&app.config, &parts)?;
     let unknown = || Problem::not_found("there is no such conversation");
-    let id = Uuid::try_parse(&id).map_err(|_| unknown())?;
+    let id = id_of(id).ok_or_else(unknown)?;
     app.store.conversation(app.organization, id).await?.map(Json).ok_or_else(unknown)
 }

@@ -1,7 +1,8 @@
 //! `/health`, `/health/live` and `/health/ready`.
 //!
 //! `/health` tries what is configured, at most once in a few seconds, and spends no provider's credit. `live` says
-//! that the process answers; `ready` that it may be given calls: the database answers and no end has begun.
+//! that the process answers; `ready` that it may be given calls: the engine is there, the database
+//! answers and no end has begun.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,7 +92,7 @@ pub async fn live() -> Json<serde_json::Value> {
 
 /// `GET /health/ready`: calls may come.
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<serde_json::Value>) {
-    if !app.shutdown.has_begun() && database_answers(&app).await {
+    if !app.shutdown.has_begun() && app.answerer.is_ready() && database_answers(&app).await {
         (StatusCode::OK, Json(serde_json::json!({"status": "ready"})))
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, Json(serde_json::json!({"status": "not ready"})))

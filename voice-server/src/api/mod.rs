@@ -4,7 +4,10 @@ pub mod access;
 pub mod conversations;
 pub mod health;
 
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use serde::Serialize;
+use uuid::Uuid;
 
 /// A part of a list.
 #[derive(Debug, Serialize)]
@@ -14,4 +17,12 @@ pub struct List<T> {
     pub items: Vec<T>,
     /// Give it as `cursor` to get what follows; `null` at the end.
     pub next_cursor: Option<String>,
+}
+
+/// The id in a path: a UUID with its hyphens, as it is stored and shown, and nothing that merely can be read as one.
+/// `None` also where the path is no text; whoever asks answers 404.
+pub(crate) fn id_of(path: Result<Path<String>, PathRejection>) -> Option<Uuid> {
+    let Path(text) = path.ok()?;
+    // Only the form with hyphens has 36 characters; braces, `urn:uuid:` and bare digits have more or fewer.
+    (text.len() == 36).then(|| Uuid::try_parse(&text).ok()).flatten()
 }

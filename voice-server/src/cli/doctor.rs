@@ -1,10 +1,21 @@
 //! `voice doctor`: tries what is configured, one line each, and says what to mend.
+//!
+//! It disturbs nothing: a server that runs on the address is asked for its health, and where
+//! there is no database yet none is made.
 
+use std::fs::File;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use voice_core::turn::Policy;
 
+use super::print::say_line;
 use crate::config::{Config, Flags};
 use crate::data::{SqliteStore, Store as _};
 use crate::engine;
@@ -17,7 +28,7 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
         Ok(config) => config,
         Err(error) => return super::fail(&error.into()),
     };
-    println!("ok    settings");
+    say_line!("ok    settings");
     let healthy = match super::runtime() {
         Ok(runtime) => runtime.block_on(examine(&config)),
         Err(error) => return super::fail(&error.into()),
@@ -30,24 +41,29 @@ async fn examine(config: &Config) -> bool {
     let mut say = |works: bool, what: &str, note: &str| {
         healthy &= works;
         let mark = if works { "ok   " } else { "fault" };
-        if note.is_empty() { println!("{mark} {what}") } else { println!("{mark} {what}: {note}") }
+        if note.is_empty() { say_line!("{mark} {what}") } else { say_line!("{mark} {what}: {note}") }
     };
+    let mut running = None;
     match TcpListener::bind(config.bind).await {
         Ok(_) => say(true, "address", &config.bind.to_string()),
         Err(error) => {
-            let failure = Failure::Bind { address: config.bind, detail: error.to_string() };
-            say(false, "address", &failure.to_string());
+            if error.kind() == ErrorKind::AddrInUse {
+                running = health_at(config.bind).await;
+            }
+            match &running {
+                Some(health) => {
+                    let note = format!("a voice server is running on {}, {}", config.bind, health.told());
+                    say(health.is_healthy(), "address", &note);
+                }
+                None => {
+                    let failure = Failure::Bind { address: config.bind, detail: error.to_string() };
+                    say(false, "address", &failure.to_string());
+                }
+            }
         }
     }
-    match SqliteStore::open(&config.data).await {
-        Ok(store) => {
-            let answer = store.ping().await.map_err(Failure::from);
-            let note = answer.as_ref().err().map(ToString::to_string);
-            say(answer.is_ok(), "database", note.as_deref().unwrap_or(&config.data.display().to_string()));
-            store.close().await;
-        }
-        Err(error) => say(false, "database", &Failure::from(error).to_string()),
-    }
+    let (works, note) = database(&config.data, running.as_ref()).await;
+    say(works, "database", &note);
     let built = match engine::build(config, Policy::default()).await {
         Ok(built) => built,
         Err(error) => {
@@ -55,16 +71,165 @@ async fn examine(config: &Config) -> bool {
             return healthy;
         }
     };
+    let mut told = String::new();
     for stage in built.stages() {
-        let note = if stage.note.is_empty() {
+        // What several stages lack is often one thing, and then said once.
+        let note = if stage.note.is_empty() || stage.note == told {
             stage.provider
         } else {
+            told.clone_from(&stage.note);
             format!("{}, {}", stage.provider, stage.note)
         };
         say(stage.ready, stage.stage, &note);
     }
+    for note in &config.notes {
+        say_line!("note  {note}");
+    }
     for name in &config.unused {
-        println!("note  {name} is set and without effect in this version");
+        say_line!("note  {name} is set and without effect in this version");
     }
     healthy
+}
+
+/// Whether the database works, and what is to be said about it.
+async fn database(folder: &Path, running: Option<&Health>) -> (bool, String) {
+    let shown = folder.display();
+    if !folder.join("voice.sqlite3").exists() {
+        return match writable(folder) {
+            Ok(()) => (true, format!("{shown}, made at the first start")),
+            Err(detail) => (
+                false,
+                format!(
+                    "the data folder {shown} cannot be made or written ({detail}); choose another with --data or \
+                     VOICE_DATA"
+                ),
+            ),
+        };
+    }
+    if let Some(health) = running
+        && is_locked(folder)
+    {
+        return (health.works("database"), format!("{shown}, in use by the running server"));
+    }
+    match SqliteStore::open(folder).await {
+        Ok(store) => {
+            let answer = store.ping().await.map_err(Failure::from);
+            store.close().await;
+            match answer {
+                Ok(()) => (true, shown.to_string()),
+                Err(failure) => (false, failure.to_string()),
+            }
+        }
+        Err(error) => (false, Failure::from(error).to_string()),
+    }
+}
+
+/// Whether a server holds the folder.
+fn is_locked(folder: &Path) -> bool {
+    let lock = File::options().write(true).open(folder.join("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+}
+
+/// Whether files can be made in the folder, or in the nearest one above it that is there. Leaves nothing behind.
+fn writable(folder: &Path) -> std::io::Result<()> {
+    let whole = std::path::absolute(folder)?;
+    let there = whole.ancestors().find(|folder| folder.exists()).unwrap_or(&whole);
+    let probe = there.join(format!(".voice-doctor-{}", uuid::Uuid::new_v4()));
+    File::create_new(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+/// What a voice server says of itself.
+#[derive(Debug, Deserialize)]
+struct Health {
+    status: String,
+    checks: std::collections::BTreeMap<String, bool>,
+}
+
+impl Health {
+    fn is_healthy(&self) -> bool {
+        self.status == "healthy"
+    }
+
+    fn works(&self, component: &str) -> bool {
+        self.checks.get(component).copied().unwrap_or_default()
+    }
+
+    fn told(&self) -> String {
+        let failing: Vec<&str> =
+            self.checks.iter().filter(|(_, works)| !**works).map(|(name, _)| &**name).collect();
+        if failing.is_empty() {
+            self.status.clone()
+        } else {
+            format!("and not working: {}", failing.join(", "))
+        }
+    }
+}
+
+/// A server tries its parts for up to two seconds before it answers.
+const HEALTH_LIMIT: Duration = Duration::from_secs(5);
+/// Far more than a report takes; whatever else listens there may send more.
+const HEALTH_BYTES: u64 = 64 * 1024;
+
+/// The health of the voice server that listens on `bind`; `None` where something else does.
+async fn health_at(bind: SocketAddr) -> Option<Health> {
+    // Who listens on every address also listens on loopback.
+    let ip = match bind {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => bind.ip(),
+    };
+    let address = SocketAddr::new(ip, bind.port());
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        stream.take(HEALTH_BYTES).read_to_end(&mut answer).await.ok()?;
+        parse_health(&answer)
+    };
+    tokio::time::timeout(HEALTH_LIMIT, asked).await.ok().flatten()
+}
+
+fn parse_health(answer: &[u8]) -> Option<Health> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let is_report = head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.1 503");
+    let health: Health = is_report.then(|| serde_json::from_str(body).ok()).flatten()?;
+    // These two every voice server has; another program's report with the same fields would lack them.
+    (health.checks.contains_key("database") && health.checks.contains_key("tts")).then_some(health)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_voice_servers_report_counts() {
+        let report = |status: &str, body: &str| {
+            parse_health(format!("HTTP/1.1 {status}\r\nserver: x\r\n\r\n{body}").as_bytes())
+        };
+        let sick = r#"{"status":"unhealthy","checks":{"database":true,"tts":false}}"#;
+        let sick = report("503 Service Unavailable", sick).expect("a report");
+        assert!(!sick.is_healthy() && sick.works("database"));
+        assert_eq!(sick.told(), "and not working: tts");
+        let well = r#"{"status":"healthy","checks":{"database":true,"tts":true}}"#;
+        assert!(report("200 OK", well).is_some_and(|health| health.is_healthy()));
+        assert!(report("404 Not Found", well).is_none());
+        assert!(report("200 OK", r#"{"status":"healthy","checks":{}}"#).is_none());
+        assert!(report("200 OK", "hello").is_none());
+        assert!(parse_health(b"SSH-2.0-x").is_none() && parse_health(&[0xff]).is_none());
+    }
+
+    #[test]
+    fn trying_a_fresh_folder_leaves_nothing_behind() {
+        let folder = std::env::temp_dir().join(format!("voice-doctor-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).expect("a folder for temporary files");
+        writable(&folder.join("deep/data")).expect("writable");
+        assert_eq!(std::fs::read_dir(&folder).expect("readable").count(), 0);
+        let file = folder.join("file");
+        std::fs::write(&file, "x").expect("written");
+        assert!(writable(&file).is_err(), "a file is no folder");
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
 }

@@ -5,6 +5,7 @@
 mod doctor;
 #[cfg(feature = "local")]
 mod models;
+pub(crate) mod print;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,8 +14,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Flags, table};
 use crate::error::Failure;
-use crate::replay::ReplayError;
+use crate::replay::{ReplayError, Worst};
 use crate::{app, engine, replay, telemetry};
+use print::say;
 
 /// A real-time voice engine for the calls of real estate businesses.
 #[derive(Debug, Parser)]
@@ -96,23 +98,44 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     // A wrong call prints to the error stream and ends with 2, help and version with 0: clap's own rule.
-    let cli = Cli::parse();
-    let outcome = match cli.command {
-        None => serve(cli.serve),
-        Some(Command::Serve(args)) => serve(merge(cli.serve, args)),
-        Some(Command::Replay(args)) => return replay(args),
+    let Cli { command, serve: before } = Cli::parse();
+    if let Some((flag, name)) = command.as_ref().and_then(|command| unused(&before, command)) {
+        print::error(format_args!("{flag} has no effect on `voice {name}`; leave it out"));
+        return ExitCode::from(2);
+    }
+    let status = match command {
+        None => serve(before),
+        Some(Command::Serve(args)) => serve(merge(before, args)),
+        Some(Command::Replay(args)) => replay(args, &before.flags()),
         #[cfg(feature = "local")]
-        Some(Command::Models(command)) => return models::run(command),
-        Some(Command::Doctor(args)) => return doctor::run(&merge(cli.serve, args).flags()),
+        Some(Command::Models(command)) => models::run(command, &before.flags()),
+        Some(Command::Doctor(args)) => doctor::run(&merge(before, args).flags()),
         Some(Command::ConfigTable) => {
-            print!("{}", table::document());
-            return ExitCode::SUCCESS;
+            say!("{}", table::document());
+            ExitCode::SUCCESS
         }
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => fail(&failure),
-    }
+    // What could not be written was told already.
+    if status == ExitCode::SUCCESS && print::has_failed() { ExitCode::FAILURE } else { status }
+}
+
+/// A flag of `voice serve` that stands before a command which has no use for it, and that command.
+fn unused(before: &ServeArgs, command: &Command) -> Option<(&'static str, &'static str)> {
+    let (name, reads_settings) = match command {
+        Command::Serve(_) | Command::Doctor(_) => return None,
+        Command::Replay(_) => ("replay", true),
+        #[cfg(feature = "local")]
+        Command::Models(models::ModelsCommand::Pull) => ("models pull", true),
+        #[cfg(feature = "local")]
+        Command::Models(models::ModelsCommand::List { .. }) => ("models list", false),
+        Command::ConfigTable => ("config-table", false),
+    };
+    let flags = [
+        ("--bind", before.bind.is_some()),
+        ("--data", before.data.is_some()),
+        ("--config", before.config.is_some() && !reads_settings),
+    ];
+    flags.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| (flag, name))
 }
 
 /// Flags may stand before or after the command's name; the later one wins.
@@ -124,40 +147,51 @@ fn merge(before: ServeArgs, after: ServeArgs) -> ServeArgs {
     }
 }
 
-fn serve(args: ServeArgs) -> Result<(), Failure> {
-    let config = Config::load(&args.flags())?;
-    telemetry::start(&config.log);
-    runtime()?.block_on(app::run(config))
+fn serve(args: ServeArgs) -> ExitCode {
+    let served = Config::load(&args.flags()).map_err(Failure::from).and_then(|config| {
+        telemetry::start(&config.log);
+        runtime()?.block_on(app::run(config))
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
 }
 
-/// Status 0 where all went well, 1 where the pipeline failed, 2 where what was asked cannot be done.
-fn replay(args: ReplayArgs) -> ExitCode {
-    let config = match Config::load(&Flags::default()) {
+/// Status 0 where all went well, 1 where the pipeline failed on anything, else 2 where what was asked cannot be done.
+fn replay(args: ReplayArgs, flags: &Flags) -> ExitCode {
+    let config = match Config::load(flags) {
         Ok(config) => config,
         Err(error) => return fail(&error.into()),
     };
     telemetry::start(&config.log);
-    let outcome = replay::options(args).and_then(|(options, policy)| {
-        let runtime = runtime().map_err(|e| ReplayError::Pipeline(e.to_string()))?;
-        runtime.block_on(async {
-            if options.diff {
-                return replay::diff(&options, &policy);
-            }
-            let built =
-                engine::ready(&config, policy).await.map_err(|e| ReplayError::Pipeline(e.to_string()))?;
-            if !built.hears || !built.speaks {
-                return Err(ReplayError::Pipeline(built.notes.join("; ")));
-            }
-            replay::run(&built.engine, &options).await.map(|_| ())
-        })
+    let worst = replayed(args, &config).unwrap_or_else(|error| {
+        print::error(&error);
+        let mut worst = Worst::default();
+        worst.add(&error);
+        worst
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("voice: {error}");
-            ExitCode::from(if matches!(error, ReplayError::Input(_)) { 2 } else { 1 })
-        }
+    ExitCode::from(worst.status())
+}
+
+/// What can be refused is refused before any model is fetched or loaded.
+fn replayed(args: ReplayArgs, config: &Config) -> Result<Worst, ReplayError> {
+    let (options, policy) = replay::options(args)?;
+    if options.diff {
+        return Ok(replay::diff(&options, &policy));
     }
+    let prepared = replay::prepare(&options)?;
+    config.notes.iter().for_each(print::error);
+    let runtime = runtime().map_err(|e| ReplayError::Pipeline(e.to_string()))?;
+    runtime.block_on(async {
+        let mut built =
+            engine::ready(config, policy).await.map_err(|e| ReplayError::Pipeline(e.to_string()))?;
+        built.warm().await;
+        if !built.hears || !built.speaks {
+            return Err(ReplayError::Pipeline(built.notes.join("; ")));
+        }
+        Ok(replay::run(&built.engine, prepared).await.1)
+    })
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -166,7 +200,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// One sentence to the error stream, and the status.
 fn fail(failure: &Failure) -> ExitCode {
-    eprintln!("voice: {failure}");
+    print::error(failure);
     ExitCode::from(if failure.is_usage() { 2 } else { 1 })
 }
 
@@ -198,6 +232,28 @@ mod tests {
         assert_eq!(args.set, [pair("endpoint.silence_ms", "300"), pair("a", "b=c")]);
         assert_eq!(args.inputs.len(), 2);
         assert!(args.json && args.realtime && args.diff && args.out.is_some());
+    }
+
+    #[test]
+    fn a_flag_before_a_command_is_used_or_refused() {
+        for (line, refused) in [
+            ("voice --bind 127.0.0.1:1 --data d --config f serve", None),
+            ("voice --bind 127.0.0.1:1 --data d --config f doctor", None),
+            ("voice --bind 127.0.0.1:1 replay a.wav", Some(("--bind", "replay"))),
+            ("voice --data d replay a.wav", Some(("--data", "replay"))),
+            ("voice --config f replay a.wav", None),
+            ("voice --data d config-table", Some(("--data", "config-table"))),
+            ("voice --config f config-table", Some(("--config", "config-table"))),
+            #[cfg(feature = "local")]
+            ("voice --bind 127.0.0.1:1 models list", Some(("--bind", "models list"))),
+            #[cfg(feature = "local")]
+            ("voice --config f models list", Some(("--config", "models list"))),
+            #[cfg(feature = "local")]
+            ("voice --config f models pull", None),
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            assert_eq!(unused(&cli.serve, &cli.command.expect("a command")), refused, "{line}");
+        }
     }
 
     #[test]

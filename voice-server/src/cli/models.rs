@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use voice_core::local::weights::Cache;
 
+use super::print::{self, say_line};
 use crate::config::{Config, Flags};
 use crate::models::{self, Mirror, PullOptions};
 
@@ -22,37 +23,37 @@ pub(super) enum ModelsCommand {
 }
 
 /// Runs the command and gives the status.
-pub(super) fn run(command: ModelsCommand) -> ExitCode {
+pub(super) fn run(command: ModelsCommand, flags: &Flags) -> ExitCode {
     let Some(cache) = Cache::of_user() else {
-        eprintln!("voice: there is no folder for the weights; set HOME or XDG_CACHE_HOME and try again");
+        print::error("there is no folder for the weights; set HOME or XDG_CACHE_HOME and try again");
         return ExitCode::FAILURE;
     };
     match command {
         ModelsCommand::List { json } => list(&cache, json),
-        ModelsCommand::Pull => pull(cache),
+        ModelsCommand::Pull => pull(cache, flags),
     }
 }
 
 fn list(cache: &Cache, json: bool) -> ExitCode {
     let listing = models::list(cache);
     if !json {
-        println!("{listing}");
+        say_line!("{listing}");
         return ExitCode::SUCCESS;
     }
     match listing.to_json() {
         Ok(text) => {
-            println!("{text}");
+            say_line!("{text}");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("voice: the list cannot be written as JSON: {error}");
+            print::error(format_args!("the list cannot be written as JSON: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn pull(cache: Cache) -> ExitCode {
-    let config = match Config::load(&Flags::default()) {
+fn pull(cache: Cache, flags: &Flags) -> ExitCode {
+    let config = match Config::load(flags) {
         Ok(config) => config,
         Err(error) => return super::fail(&error.into()),
     };
@@ -61,7 +62,7 @@ fn pull(cache: Cache) -> ExitCode {
         match address.parse::<Mirror>() {
             Ok(mirror) => options.mirror = Some(mirror),
             Err(error) => {
-                eprintln!("voice: {error}");
+                print::error(error);
                 return ExitCode::from(2);
             }
         }
@@ -72,11 +73,11 @@ fn pull(cache: Cache) -> ExitCode {
     };
     match pulled {
         Ok(report) => {
-            println!("{} files are ready in {}", report.ready.len(), options.cache.folder().display());
+            say_line!("{} files are ready in {}", report.ready.len(), options.cache.folder().display());
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("voice: {error}");
+            print::error(error);
             ExitCode::FAILURE
         }
     }

@@ -183,7 +183,7 @@ pub const KEYS: &[Key] = &[
         Kind::Language,
         "en",
         By("engine"),
-        "Language of the calls. The local models speak English only.",
+        "Language of the calls. The local models hear and speak English only; the start says so for another one.",
     ),
     key(
         "VOICE_MAX_CALLS",
@@ -218,6 +218,14 @@ pub const KEYS: &[Key] = &[
         "unset",
         By("tests"),
         "`1` lets tests call live services. The server itself ignores it.",
+    ),
+    key(
+        "VOICE_GATE",
+        "serving.gate",
+        Kind::Text,
+        "unset",
+        By("tests"),
+        "`1` makes tests fail that would be left out for want of models or a browser. The server itself ignores it.",
     ),
     // Data.
     key(
@@ -266,7 +274,8 @@ pub const KEYS: &[Key] = &[
         Kind::Choices(&["elevenlabs", "deepgram", "openai", "local"]),
         "those with a key, then local",
         By("engine"),
-        "Recognisers in order; the later ones are fallbacks. In this version only `local` exists.",
+        "Recognisers in order; the later ones are fallbacks. This version has only `local`: the start names the others \
+         of the list as not there, and refuses a list without it.",
     ),
     key(
         "VOICE_LLM",
@@ -274,7 +283,8 @@ pub const KEYS: &[Key] = &[
         Kind::Choices(&["openai", "concierge"]),
         "those with a key, then concierge",
         By("engine"),
-        "Answerers in order; the later ones are fallbacks. In this version only `concierge` exists.",
+        "Answerers in order; the later ones are fallbacks. This version has only `concierge`: the start names the others \
+         of the list as not there, and refuses a list without it.",
     ),
     key(
         "VOICE_TTS",
@@ -282,7 +292,8 @@ pub const KEYS: &[Key] = &[
         Kind::Choices(&["elevenlabs", "local"]),
         "those with a key, then local",
         By("engine"),
-        "Voices in order; the later ones are fallbacks. In this version only `local` exists.",
+        "Voices in order; the later ones are fallbacks. This version has only `local`: the start names the others \
+         of the list as not there, and refuses a list without it.",
     ),
     key(
         "ELEVENLABS_API_KEY",
@@ -342,7 +353,7 @@ pub const KEYS: &[Key] = &[
         "unset",
         By("models"),
         "A mirror of the local weights, asked before `pip`: files named by SHA-256. A start that lacks weights \
-         brings them, unless `VOICE_STT` and `VOICE_TTS` leave `local` out.",
+         brings them.",
     ),
     // Field.
     key("MLS_API_KEY", "mls.api_key", Kind::Secret, "unset", Later("mls"), "Key for the listings service."),

@@ -6,6 +6,7 @@
 
 pub mod keys;
 mod parse;
+mod providers;
 mod secret;
 mod sources;
 pub mod table;
@@ -59,6 +60,8 @@ pub struct Config {
     pub models_url: Option<String>,
     /// Settings that were given and that this version does not use, by their names.
     pub unused: Vec<&'static str>,
+    /// What of the settings this build cannot do though it starts, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Default for Config {
@@ -81,6 +84,7 @@ impl Default for Config {
             tts: None,
             models_url: None,
             unused: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -145,6 +149,22 @@ pub enum ConfigError {
         /// What it must be.
         expected: String,
     },
+    /// A value that is no text at all.
+    #[error("the value of {name} is not UTF-8 text; set it again or unset it")]
+    NotText {
+        /// The name under which the value was given.
+        name: String,
+    },
+    /// A list of providers of which this build has none.
+    #[error(
+        "{name} names no provider that this version has; it has {served}: add it to the list or unset {name}"
+    )]
+    Unserved {
+        /// The name under which the list was given.
+        name: String,
+        /// The providers of that stage that there are.
+        served: String,
+    },
 }
 
 fn hint(near: &Option<String>) -> String {
@@ -158,9 +178,7 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`]; the first trouble is reported.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
-        // Variables that are no Unicode cannot be ours: every name and value of the table is text.
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = sources::texts(std::env::vars_os())?;
         Self::from_sources(flags, sources::read_dotenv(Path::new(".env"))?, environment)
     }
 
@@ -181,10 +199,11 @@ impl Config {
         }
         given.add_environment(dotenv)?;
         given.add_environment(environment)?;
-        for (env, flag, text) in [
-            ("VOICE_BIND", "--bind", flags.bind.clone()),
-            ("VOICE_DATA", "--data", flags.data.as_ref().map(|data| data.display().to_string())),
-        ] {
+        let not_text = || ConfigError::NotText { name: "--data".to_owned() };
+        let data = flags.data.as_ref().map(|data| data.to_str().map(str::to_owned).ok_or_else(not_text));
+        for (env, flag, text) in
+            [("VOICE_BIND", "--bind", flags.bind.clone()), ("VOICE_DATA", "--data", data.transpose()?)]
+        {
             if let (Some(key), Some(text)) = (keys::by_env(env), text) {
                 given.set(key, flag, text);
             }
@@ -213,7 +232,7 @@ impl Config {
         };
         let size = |env: &str, otherwise: usize| text(env).and_then(|n| n.parse().ok()).unwrap_or(otherwise);
         let plain = Self::default();
-        Ok(Self {
+        let config = Self {
             bind: text("VOICE_BIND").and_then(parse::socket_address).unwrap_or(plain.bind),
             data: text("VOICE_DATA").map(PathBuf::from).unwrap_or(plain.data),
             auth_secret: text("VOICE_AUTH_SECRET").map(Secret::new),
@@ -239,7 +258,12 @@ impl Config {
                 .filter(|key| matches!(key.used, keys::Used::Later(_)) && given.of(key).is_some())
                 .map(|key: &Key| key.env)
                 .collect(),
-        })
+            notes: Vec::new(),
+        };
+        let notes = providers::check(&config, |env| {
+            keys::by_env(env).and_then(|key| given.of(key)).map_or(env, |raw| raw.name.as_str())
+        })?;
+        Ok(Self { notes, ..config })
     }
 }
 
@@ -255,7 +279,10 @@ fn is_sound(kind: Kind, text: &str) -> bool {
         Kind::Language => parse::language(text).is_some(),
         Kind::Uuid => text.parse::<Uuid>().is_ok(),
         Kind::Count(least, most) => parse::count(text, least, most).is_some(),
-        Kind::FolderOrUrl => !text.contains("://") || parse::url(text, &["http", "https", "file"]).is_some(),
+        Kind::FolderOrUrl => {
+            let folder = text.strip_prefix("file://").unwrap_or(text);
+            !folder.contains("://") || parse::url(text, &["http", "https"]).is_some()
+        }
         Kind::LogFilter => text.parse::<tracing_subscriber::EnvFilter>().is_ok(),
     }
 }

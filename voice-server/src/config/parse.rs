@@ -1,6 +1,6 @@
 //! Texts of settings to checked values. Pure; each function answers `None` where the text is malformed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::http::Uri;
 
@@ -26,13 +26,28 @@ pub(super) fn count(text: &str, least: u64, most: u64) -> Option<u64> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
 }
 
-/// An address with one of the schemes and a host.
+/// An address with one of the schemes and a host. A database may have several hosts, separated by commas.
 pub(super) fn url(text: &str, schemes: &[&str]) -> Option<()> {
     let (scheme, rest) = text.split_once("://")?;
-    let host = rest.split(['/', '?']).next()?;
-    let host = host.rsplit('@').next()?;
-    let sound = !host.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let hosts = authority.rsplit('@').next()?;
+    let sound = hosts.split(',').all(is_host) && !text.chars().any(|c| c.is_whitespace() || c.is_control());
     (schemes.contains(&scheme) && sound).then_some(())
+}
+
+/// RFC 3986, section 3.2.2: a name or an address, an IPv6 one in brackets, with or without a port.
+fn is_host(text: &str) -> bool {
+    let (sound, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+            (name.chars().all(plain) && name.starts_with(char::is_alphanumeric), port)
+        }
+    };
+    let sound_port =
+        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0);
+    sound && (port.is_empty() || port.strip_prefix(':').is_some_and(sound_port))
 }
 
 /// Items of a list, without the empty ones.
@@ -59,7 +74,7 @@ pub(super) fn origin(text: &str) -> Option<String> {
     let scheme = uri.scheme_str()?;
     let authority = uri.authority()?;
     let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.ends_with('/');
-    (matches!(scheme, "http" | "https") && bare && !authority.as_str().contains('@'))
+    (matches!(scheme, "http" | "https") && bare && is_host(authority.as_str()))
         .then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
 }
 

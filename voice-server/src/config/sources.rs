@@ -2,7 +2,8 @@
 //!
 //! Refuses names that the table does not know; does not judge values. Caller: [`super::Config::load`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
@@ -50,10 +51,7 @@ impl Given {
             pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
         for name in pairs.keys() {
             if name.starts_with("VOICE_") && keys::by_env(name).is_none() {
-                return Err(ConfigError::UnknownVariable {
-                    name: name.clone(),
-                    near: nearest(name, KEYS.iter().map(|key| key.env)),
-                });
+                return Err(unknown_variable(name));
             }
         }
         for key in KEYS {
@@ -86,6 +84,13 @@ impl Given {
             let toml::Value::Table(entries) = value else {
                 return Err(unknown_toml(section, file));
             };
+            if entries.is_empty() && !sections().contains(section.as_str()) {
+                return Err(ConfigError::UnknownKey {
+                    name: section.clone(),
+                    file: file.to_owned(),
+                    near: nearest(section, sections().into_iter()),
+                });
+            }
             for (name, value) in entries {
                 let path = format!("{section}.{name}");
                 let Some(key) = keys::by_toml(&path) else {
@@ -101,6 +106,36 @@ impl Given {
         }
         Ok(())
     }
+}
+
+/// The environment as text. What is no text is left out where its name is not ours.
+///
+/// # Errors
+/// A value of ours that is no text, or a `VOICE_*` name that is none.
+pub(super) fn texts(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut texts = Vec::new();
+    for (name, value) in variables {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => texts.push((name, value)),
+            (Ok(name), Err(_)) => {
+                if keys::by_env(&name).is_some() {
+                    return Err(ConfigError::NotText { name });
+                }
+                if name.starts_with("VOICE_") {
+                    return Err(unknown_variable(&name));
+                }
+            }
+            (Err(name), _) => {
+                let name = name.to_string_lossy();
+                if name.starts_with("VOICE_") {
+                    return Err(unknown_variable(&name));
+                }
+            }
+        }
+    }
+    Ok(texts)
 }
 
 /// Reads `.env` where there is one; nothing where there is none.
@@ -120,6 +155,18 @@ pub(super) fn read_dotenv(path: &Path) -> Result<Vec<(String, String)>, ConfigEr
         Err(error) if error.not_found() => Ok(Vec::new()),
         Err(error) => Err(unreadable(error.to_string())),
     }
+}
+
+fn unknown_variable(name: &str) -> ConfigError {
+    ConfigError::UnknownVariable {
+        name: name.to_owned(),
+        near: nearest(name, KEYS.iter().map(|key| key.env)),
+    }
+}
+
+/// The sections of the file.
+fn sections() -> BTreeSet<&'static str> {
+    KEYS.iter().filter_map(|key| key.toml.split('.').next()).collect()
 }
 
 fn unknown_toml(path: &str, file: &Path) -> ConfigError {

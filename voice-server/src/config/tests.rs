@@ -78,6 +78,8 @@ fn unknown_toml_keys_and_sections_stop_the_start_by_their_names() {
         ("[serving]\nbindd = '127.0.0.1:1'\n", "serving.bindd"),
         ("bind = '127.0.0.1:1'\n", "bind"),
         ("[srving]\nbind = '127.0.0.1:1'\n", "srving.bind"),
+        ("[srving]\n", "srving"),
+        ("[extra]\n[serving]\n", "extra"),
     ] {
         let error = from_toml(text).expect_err(text).to_string();
         assert!(error.contains(&format!("`{name}`")), "{error}");
@@ -97,6 +99,88 @@ fn every_setting_refuses_a_malformed_value_by_its_name() {
         assert!(error.contains(key.env), "{error}");
         assert!(!error.contains(wrong), "the value is shown: {error}");
     }
+}
+
+#[test]
+fn a_list_without_any_provider_of_this_version_is_refused_by_its_name() {
+    for (name, list, has) in [
+        ("VOICE_STT", "deepgram,openai", "local"),
+        ("VOICE_LLM", "openai", "concierge"),
+        ("VOICE_TTS", "elevenlabs", "local"),
+    ] {
+        let error = from_env(&[(name, list)]).expect_err(name).to_string();
+        assert!(error.contains(name) && error.contains(has), "{error}");
+    }
+    let error = from_toml("[providers]\ntts = ['elevenlabs']\n").expect_err("none").to_string();
+    assert!(error.contains("providers.tts"), "{error}");
+}
+
+#[test]
+fn what_of_a_list_is_not_there_is_told() {
+    let config = from_env(&[("VOICE_STT", "deepgram,local"), ("VOICE_LLM", "concierge")]).expect("sound");
+    let [note] = config.notes.as_slice() else { panic!("{:?}", config.notes) };
+    assert!(
+        note.contains("VOICE_STT") && note.contains("deepgram") && note.contains("local serves"),
+        "{note}"
+    );
+}
+
+#[test]
+fn a_language_that_the_local_models_do_not_speak_is_told() {
+    for (language, told) in [("en", false), ("en-GB", false), ("EN", false), ("de", true), ("eng", true)] {
+        let config = from_env(&[("VOICE_LANGUAGE", language)]).expect("sound");
+        assert_eq!(config.notes.iter().any(|note| note.contains("VOICE_LANGUAGE")), told, "{language}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_no_text_is_refused_by_its_name() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let odd = || OsString::from_vec(vec![0xff]);
+    for (name, refused) in
+        [("VOICE_BIND", true), ("DATABASE_URL", true), ("VOICE_NEW", true), ("EDITOR", false)]
+    {
+        match sources::texts([(OsString::from(name), odd())]) {
+            Ok(texts) => assert!(!refused && texts.is_empty(), "{name}"),
+            Err(error) => assert!(refused && error.to_string().contains(name), "{error}"),
+        }
+    }
+    let name = OsString::from_vec(b"VOICE_\xff".to_vec());
+    assert!(matches!(sources::texts([(name, odd())]), Err(ConfigError::UnknownVariable { .. })));
+    let flags = Flags { data: Some(PathBuf::from(odd())), ..Flags::default() };
+    let error = Config::from_sources(&flags, [], []).expect_err("no text").to_string();
+    assert!(error.contains("--data"), "{error}");
+}
+
+#[test]
+fn an_address_needs_a_real_host() {
+    for (value, sound) in [
+        ("http://:", false),
+        ("http://:80", false),
+        ("http://", false),
+        ("http://u:p@:80/x", false),
+        ("http://host:", false),
+        ("http://host:0", false),
+        ("http://host:+1", false),
+        ("http://host:70000", false),
+        ("http://-", false),
+        ("http://[::1", false),
+        ("http://[host]", false),
+        ("http://[::1]x", false),
+        ("http://h?q", true),
+        ("https://u:p@api.example.com:8443/v1", true),
+        ("http://[::1]:80/", true),
+        ("http://127.0.0.1", true),
+    ] {
+        assert_eq!(from_env(&[("MLS_BASE_URL", value)]).is_ok(), sound, "{value}");
+    }
+    assert!(from_env(&[("DATABASE_URL", "postgres://u:p@a:5432,b:5432/d")]).is_ok());
+    assert!(from_env(&[("VOICE_ALLOWED_ORIGINS", "http://:80")]).is_err());
+    assert!(from_env(&[("VOICE_MODELS_URL", "file:///srv/weights")]).is_ok());
+    assert!(from_env(&[("VOICE_MODELS_URL", "https://:")]).is_err());
 }
 
 #[test]

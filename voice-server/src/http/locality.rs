@@ -45,13 +45,8 @@ pub fn check(bind: IpAddr, peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Resu
     if let Some(name) = headers.keys().find(|name| is_forwarding(name.as_str())) {
         return Err(NotLocal::Forwarded(name.to_string()));
     }
-    // RFC 9112, section 3.2.2: an address in the request line counts before Host, so both must be ours.
-    if uri.authority().is_some_and(|authority| !names_this_machine(authority.as_str())) {
+    if !host(uri, headers).is_some_and(names_this_machine) {
         return Err(NotLocal::Host);
-    }
-    match only(headers, HOST.as_str()) {
-        Some(Ok(host)) if names_this_machine(host) => {}
-        _ => return Err(NotLocal::Host),
     }
     match only(headers, ORIGIN.as_str()) {
         None => Ok(()),
@@ -60,9 +55,25 @@ pub fn check(bind: IpAddr, peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Resu
     }
 }
 
+/// The name and port by which the client reached the server; `None` where it is missing or told in two ways. RFC 9112,
+/// section 3.2.2: an address in the request line counts before `Host`, so the two must not differ in naming us.
+pub fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
+    let host = only(headers, HOST.as_str())?.ok()?;
+    match uri.authority() {
+        Some(authority) if names_this_machine(authority.as_str()) && names_this_machine(host) => Some(host),
+        Some(authority) => authority.as_str().eq_ignore_ascii_case(host).then_some(host),
+        None => Some(host),
+    }
+}
+
+/// Host and port of an origin, as they stand there.
+pub fn authority_of(origin: &str) -> Option<&str> {
+    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+}
+
 /// True for `http://` or `https://` and a name of this machine, with any port and nothing else.
 pub fn is_local_origin(origin: &str) -> bool {
-    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(names_this_machine)
+    authority_of(origin).is_some_and(names_this_machine)
 }
 
 fn is_loopback(address: IpAddr) -> bool {
@@ -75,7 +86,7 @@ fn is_forwarding(header: &str) -> bool {
 }
 
 /// `localhost`, `127.0.0.1` or `[::1]`, with or without a port.
-fn names_this_machine(host: &str) -> bool {
+pub fn names_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         // The last colon of a bare `[::1]` belongs to the address.
         Some((name, port)) if !port.ends_with(']') => {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::print;
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -35,7 +37,7 @@ impl Progress {
                 bar
             }
             Self::Lines => {
-                eprintln!("{doing} {name} ({})", megabytes(size));
+                print::aside(format_args!("{doing} {name} ({})", megabytes(size)));
                 ProgressBar::hidden()
             }
             Self::Silent => ProgressBar::hidden(),
@@ -46,7 +48,7 @@ impl Progress {
     /// Says one line that is not about a single file.
     pub(super) fn say(self, line: &str) {
         if self != Self::Silent {
-            eprintln!("{line}");
+            print::aside(line);
         }
     }
 }

@@ -1,29 +1,33 @@
 //! `voice replay`: recorded audio through the whole pipeline, and what each turn of it took.
 //!
 //! Each file is one call whose playout nobody waits for, so its times are session-time waits plus measured compute. The
-//! engine is the one that serves; nothing is simulated. Caller: the command line.
+//! engine is the one that serves; nothing is simulated. What can be refused is refused by [`prepare`], before any model
+//! is loaded; a bad file among others is told and the rest replayed. Caller: the command line.
 
+mod feed;
 mod files;
+mod journals;
+mod out;
 mod report;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
-use voice_core::audio::{Channels, FRAME_SAMPLES, SampleRate};
+use voice_core::audio::{Channels, SampleRate};
 use voice_core::ids::SessionId;
-use voice_core::ingress::{Declared, Ingress, Limits};
-use voice_core::record::Journal;
+use voice_core::ingress::Declared;
 use voice_core::session::{Engine, Output, OutputFormat, PlayoutClock, SessionEnd, SessionOptions};
 use voice_core::turn::{Event, Policy, TurnRecord};
 
 pub use files::{Recorded, collect};
+pub use journals::diff;
 pub use report::Summary;
 
+use out::OutFile;
 use report::{Printer, Turn};
 
-use crate::cli::ReplayArgs;
+use crate::cli::{ReplayArgs, print};
 
 /// What to replay and how to show it.
 #[derive(Clone, Debug, Default)]
@@ -56,29 +60,6 @@ pub fn options(args: ReplayArgs) -> Result<(ReplayOptions, Policy), ReplayError>
     Ok((ReplayOptions { paths: inputs, json, out, realtime, diff }, policy))
 }
 
-/// Replays journals and prints where the orders first differ from the recorded ones.
-///
-/// # Errors
-/// A file that is no journal, or a difference.
-pub fn diff(options: &ReplayOptions, policy: &Policy) -> Result<(), ReplayError> {
-    for path in &options.paths {
-        let input = |e: String| ReplayError::Input(format!("{}: {e}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| input(e.to_string()))?;
-        let journal = Journal::parse(&text).map_err(|e| input(e.to_string()))?;
-        match journal.first_difference(policy.clone()) {
-            None => println!("{}: the same orders", path.display()),
-            Some(difference) => {
-                let or_none = |order: Option<String>| order.unwrap_or_else(|| "nothing".to_owned());
-                println!("{}: differs at line {}", path.display(), difference.line);
-                println!("  recorded  {}", or_none(difference.recorded));
-                println!("  now       {}", or_none(difference.now));
-                return Err(ReplayError::Pipeline("the replay differs from the record".to_owned()));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Why a replay did not work. The first kind is the user's, the second ours.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -91,158 +72,217 @@ pub enum ReplayError {
     Pipeline(String),
 }
 
-/// The rate of `--out`.
-const OUT_RATE: SampleRate = SampleRate::HZ_24000;
-/// Between two answers in `--out`.
-const OUT_PAUSE: usize = 24_000 / 2;
-
-/// Replays everything, prints as it goes, and gives the summary.
-///
-/// # Errors
-/// Nothing to replay, a file that is no recording, or a failure of the pipeline. Files before it are printed.
-pub async fn run(engine: &Engine, options: &ReplayOptions) -> Result<Summary, ReplayError> {
-    let files = collect(&options.paths)?;
-    let mut printer = Printer::new(options.json);
-    let mut spoken: Vec<i16> = Vec::new();
-    let bar = progress_bar(files.len() as u64);
-    for file in &files {
-        bar.set_message(file.name());
-        let bytes = file.read()?;
-        let replayed = replay_one(engine, bytes, options.realtime, &mut spoken).await;
-        let (records, fault) = match replayed {
-            Ok(records) => (records, None),
-            Err((records, error)) => (records, Some(error)),
-        };
-        let turns: Vec<Turn> = records.iter().map(|r| Turn::new(&file.path, r)).collect();
-        bar.suspend(|| printer.print_file(file, &turns));
-        if let Some(fault) = fault {
-            bar.finish_and_clear();
-            let text = format!("{}: {fault}", file.path.display());
-            return Err(match fault {
-                Fault::Input(_) => ReplayError::Input(text),
-                Fault::Pipeline(_) => ReplayError::Pipeline(text),
-            });
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    if let Some(path) = &options.out {
-        write_wav(path, &spoken)?;
-    }
-    Ok(printer.finish())
+/// The worst that happened in a replay of several files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worst {
+    input: bool,
+    pipeline: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
+impl Worst {
+    /// Takes one failure into account.
+    pub fn add(&mut self, error: &ReplayError) {
+        match error {
+            ReplayError::Input(_) => self.input = true,
+            ReplayError::Pipeline(_) => self.pipeline = true,
+        }
+    }
+
+    /// The exit status: 1 where the pipeline failed on anything, else 2 where an input could not be used, else 0.
+    pub fn status(self) -> u8 {
+        match self {
+            Self { pipeline: true, .. } => 1,
+            Self { input: true, .. } => 2,
+            Self { .. } => 0,
+        }
+    }
+}
+
+/// A replay that can begin: the recordings are there and `--out` is open.
+#[derive(Debug)]
+pub struct Prepared {
+    files: Vec<Recorded>,
+    out: Option<OutFile>,
+    json: bool,
+    realtime: bool,
+}
+
+/// Finds the recordings and opens `--out`.
+///
+/// # Errors
+/// Nothing to replay, a path that does not exist, or a file that cannot be written.
+pub fn prepare(options: &ReplayOptions) -> Result<Prepared, ReplayError> {
+    let files = collect(&options.paths)?;
+    let out = options.out.as_deref().map(|path| OutFile::create(path, &files)).transpose()?;
+    Ok(Prepared { files, out, json: options.json, realtime: options.realtime })
+}
+
+/// Replays everything, prints turns, failures and the summary as it goes, and tells the worst that happened.
+pub async fn run(engine: &Engine, prepared: Prepared) -> (Summary, Worst) {
+    let Prepared { files, mut out, json, realtime } = prepared;
+    let mut printer = Printer::new(json);
+    let mut worst = Worst::default();
+    let bar = progress_bar(files.iter().map(|file| file.size).sum());
+    let mut before = 0;
+    for file in &files {
+        // What nobody reads and nobody stores need not be computed.
+        if !print::is_open() && out.is_none() {
+            break;
+        }
+        bar.set_message(file.name());
+        let (records, fault) = replay_one(engine, file, realtime, out.as_mut(), &bar).await;
+        let turns: Vec<Turn> = records.iter().map(|r| Turn::new(&file.path, r)).collect();
+        bar.suspend(|| {
+            printer.print_file(file, &turns, fault.is_none());
+            if let Some(fault) = fault {
+                let error = fault.of(file);
+                print::error(&error);
+                worst.add(&error);
+            }
+        });
+        before += file.size;
+        bar.set_position(before);
+    }
+    bar.finish_and_clear();
+    if let Some(Err(error)) = out.map(OutFile::finish) {
+        print::error(&error);
+        worst.add(&error);
+    }
+    (printer.finish(), worst)
+}
+
+/// What went wrong with one file.
+#[derive(Debug)]
 enum Fault {
-    #[error("{0}")]
     Input(String),
-    #[error("{0}")]
     Pipeline(String),
 }
 
-/// One file as one call.
+impl Fault {
+    fn of(self, file: &Recorded) -> ReplayError {
+        let shown = file.path.display();
+        match self {
+            Self::Input(detail) => ReplayError::Input(format!("{shown}: {detail}")),
+            Self::Pipeline(detail) => ReplayError::Pipeline(format!("{shown}: {detail}")),
+        }
+    }
+}
+
+/// One file as one call: its turns, and what went wrong.
 async fn replay_one(
     engine: &Engine,
-    bytes: Bytes,
+    file: &Recorded,
     realtime: bool,
-    spoken: &mut Vec<i16>,
-) -> Result<Vec<TurnRecord>, (Vec<TurnRecord>, Fault)> {
+    mut out: Option<&mut OutFile>,
+    bar: &ProgressBar,
+) -> (Vec<TurnRecord>, Option<Fault>) {
     let mut options = SessionOptions::new(SessionId::random());
-    options.output = OutputFormat::Pcm16 { rate: OUT_RATE };
+    options.output = OutputFormat::Pcm16 { rate: out::RATE };
     if realtime {
         options.input = Some(Declared::Pcm16 { rate: SampleRate::HZ_16000, channels: Channels::Mono });
     } else {
         options.playout = PlayoutClock::Skip;
     }
-    let mut session = engine.open(options).map_err(|e| (Vec::new(), Fault::Input(e.to_string())))?;
+    let mut session = match engine.open(options) {
+        Ok(session) => session,
+        Err(error) => return (Vec::new(), Some(Fault::Pipeline(error.to_string()))),
+    };
     let sender = session.sender();
-    let feed = async move {
-        if realtime {
-            feed_in_real_time(&sender, &bytes).await?;
-        } else {
-            let _ = sender.push(bytes).await;
+    let feeding = async {
+        let fed = feed::file(&sender, file, realtime, bar).await;
+        if fed.is_err() {
+            // The call does not know that nothing more comes.
+            sender.close();
         }
-        let _ = sender.finish().await;
-        Ok::<(), Fault>(())
+        fed
     };
     let mut records = Vec::new();
-    let listen = async {
+    let listening = async {
         let mut failure = None;
         while let Some(output) = session.next().await {
             match output {
                 Output::Audio(message) => {
-                    spoken.extend(message.payload.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])));
+                    if let Some(out) = &mut out {
+                        out.write(&message.payload);
+                    }
                 }
                 Output::Event(Event::TurnEnded(record)) => {
-                    spoken.resize(spoken.len() + OUT_PAUSE, 0);
+                    if let Some(out) = &mut out {
+                        out.pause();
+                    }
                     if let Some(what) = record.failure {
-                        failure.get_or_insert(format!("turn {} failed in {what:?}", record.turn));
+                        let detail = format!("turn {} failed in {what:?}", record.turn);
+                        failure.get_or_insert(Fault::Pipeline(detail));
                     }
                     records.push(*record);
+                    bar.set_message(format!("{}, {} turns", file.name(), records.len()));
                 }
-                Output::Ended(SessionEnd::Unsupported(reason) | SessionEnd::TooBig(reason)) => {
-                    return Err(Fault::Input(reason));
-                }
-                Output::Ended(SessionEnd::Fault) => {
-                    return Err(Fault::Pipeline("the call broke off".to_owned()));
-                }
+                Output::Ended(end) => failure = judged(end).or(failure.take()),
                 _ => {}
             }
         }
-        failure.map_or(Ok(()), |f| Err(Fault::Pipeline(f)))
+        failure
     };
-    let (fed, listened) = tokio::join!(feed, listen);
-    match fed.and(listened) {
-        Ok(()) => Ok(records),
-        Err(fault) => Err((records, fault)),
+    let (fed, failure) = tokio::join!(feeding, listening);
+    (records, fed.err().or(failure))
+}
+
+/// What an end of a call says about its file: any but the planned one means that the rest of it was not heard.
+fn judged(end: SessionEnd) -> Option<Fault> {
+    match end {
+        SessionEnd::Done => None,
+        SessionEnd::Unsupported(reason) | SessionEnd::TooBig(reason) => Some(Fault::Input(reason)),
+        SessionEnd::Idle => {
+            Some(Fault::Pipeline("the call ended in mid-file, since nobody spoke for too long".to_owned()))
+        }
+        SessionEnd::VoiceLost => {
+            Some(Fault::Pipeline("the call ended in mid-file, since the voice failed".to_owned()))
+        }
+        _ => Some(Fault::Pipeline("the call broke off through a fault of the engine".to_owned())),
     }
 }
 
-/// Decodes first, then hands in 20 ms of samples every 20 ms: a container's bytes say nothing about time.
-async fn feed_in_real_time(sender: &voice_core::session::SessionSender, bytes: &Bytes) -> Result<(), Fault> {
-    let refuse = |e: voice_core::ingress::IngressError| Fault::Input(e.to_string());
-    let mut ingress = Ingress::sniffing(Limits::default());
-    ingress.push(bytes).map_err(refuse)?;
-    ingress.finish().map_err(refuse)?;
-    let start = Instant::now();
-    let mut frame = [0; FRAME_SAMPLES];
-    let mut sent: u32 = 0;
-    while let Some(pulled) = ingress.poll_frame(&mut frame).map_err(refuse)? {
-        if pulled == voice_core::ingress::Pulled::Ended {
-            continue;
-        }
-        sent += 1;
-        let due = start + Duration::from_millis(20) * sent;
-        tokio::time::sleep_until(due.into()).await;
-        let message: Bytes = frame.iter().flat_map(|s| s.to_le_bytes()).collect();
-        if sender.push(message).await.is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn write_wav(path: &std::path::Path, samples: &[i16]) -> Result<(), ReplayError> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: OUT_RATE.hz(),
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let write = || -> Result<(), hound::Error> {
-        let mut writer = hound::WavWriter::create(path, spec)?;
-        for sample in samples {
-            writer.write_sample(*sample)?;
-        }
-        writer.finalize()
-    };
-    write().map_err(|e| ReplayError::Input(format!("{} cannot be written: {e}", path.display())))
-}
-
-fn progress_bar(files: u64) -> ProgressBar {
-    let bar = if files > 1 { ProgressBar::new(files) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+/// Bytes handed in of all there are. Hidden where the error stream is no terminal.
+fn progress_bar(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {elapsed} {msg}") {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(TICK);
     bar
+}
+
+/// Often enough for the elapsed seconds.
+const TICK: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_the_pipeline_is_worse_than_one_of_an_input() {
+        let (input, pipeline) = (ReplayError::Input("i".into()), ReplayError::Pipeline("p".into()));
+        for (errors, status) in [
+            (vec![], 0),
+            (vec![&input], 2),
+            (vec![&pipeline], 1),
+            (vec![&pipeline, &input], 1),
+            (vec![&input, &pipeline, &input], 1),
+        ] {
+            let mut worst = Worst::default();
+            errors.iter().for_each(|error| worst.add(error));
+            assert_eq!(worst.status(), status, "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_planned_end_of_a_call_is_no_failure() {
+        assert!(judged(SessionEnd::Done).is_none());
+        for end in [SessionEnd::Idle, SessionEnd::VoiceLost, SessionEnd::Fault] {
+            assert!(matches!(judged(end.clone()), Some(Fault::Pipeline(_))), "{end:?}");
+        }
+        for end in [SessionEnd::Unsupported("u".into()), SessionEnd::TooBig("b".into())] {
+            assert!(matches!(judged(end.clone()), Some(Fault::Input(_))), "{end:?}");
+        }
+    }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
-use voice_core::metrics::Stage;
+use serde::{Serialize, Serializer};
 use voice_core::text::words::{WordErrors, word_error_rate};
 use voice_core::turn::TurnRecord;
 
 use super::Recorded;
+use crate::cli::print::{say, say_line};
 
 /// One turn as it is printed. The stages sum to the total exactly.
 #[derive(Clone, Debug, Serialize)]
@@ -20,7 +20,9 @@ pub(super) struct Turn {
     reply: String,
     heard: String,
     total_ms: f64,
-    ledger: BTreeMap<&'static str, f64>,
+    /// In the order in which a turn passes the stages.
+    #[serde(serialize_with = "as_map")]
+    ledger: Vec<(&'static str, f64)>,
     #[serde(skip)]
     answered: bool,
 }
@@ -39,22 +41,28 @@ pub struct Summary {
     pub p95_ms: Option<f64>,
     /// Word error rate over all files that have a reference transcript; null where none has.
     pub wer: Option<f64>,
+    /// The same by file, as the user named it; files without a reference and files that failed are not in it.
+    pub wer_by_file: BTreeMap<String, f64>,
 }
 
 impl Turn {
     pub(super) fn new(file: &Path, record: &TurnRecord) -> Self {
-        let ledger: BTreeMap<_, _> = record.ledger.entries().map(|(s, d)| (s.name(), quantised(d))).collect();
+        let ledger: Vec<_> = record.ledger.entries().map(|(s, d)| (s.name(), quantised(d))).collect();
         Self {
             file: file.display().to_string(),
             turn: record.turn.0,
             transcript: record.said.clone(),
             reply: record.reply.clone(),
             heard: record.heard.clone(),
-            total_ms: ledger.values().sum(),
+            total_ms: ledger.iter().map(|(_, ms)| ms).sum(),
             ledger,
             answered: record.answered_at.is_some(),
         }
     }
+}
+
+fn as_map<S: Serializer>(pairs: &[(&'static str, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
 }
 
 /// Milliseconds in eighths, which binary fractions add up without rounding.
@@ -69,23 +77,26 @@ pub(super) struct Printer {
     turns: usize,
     totals: Vec<f64>,
     errors: Option<WordErrors>,
+    by_file: BTreeMap<String, f64>,
 }
 
 impl Printer {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, files: 0, turns: 0, totals: Vec::new(), errors: None }
+        Self { json, files: 0, turns: 0, totals: Vec::new(), errors: None, by_file: BTreeMap::new() }
     }
 
-    pub(super) fn print_file(&mut self, file: &Recorded, turns: &[Turn]) {
+    /// `whole`: nothing went wrong, so that what was understood can be compared with what was said.
+    pub(super) fn print_file(&mut self, file: &Recorded, turns: &[Turn], whole: bool) {
         self.files += 1;
         self.turns += turns.len();
         self.totals.extend(turns.iter().filter(|t| t.answered).map(|t| t.total_ms));
-        let errors = file.reference.as_ref().map(|reference| {
+        let errors = file.reference.as_ref().filter(|_| whole).map(|reference| {
             let said: Vec<&str> = turns.iter().map(|t| t.transcript.as_str()).collect();
             word_error_rate(reference, &said.join(" "))
         });
         if let Some(errors) = errors {
             *self.errors.get_or_insert_default() += errors;
+            self.by_file.insert(file.path.display().to_string(), errors.rate());
         }
         if self.json {
             for turn in turns {
@@ -94,14 +105,14 @@ impl Printer {
             return;
         }
         let wer = errors.map_or(String::new(), |e| format!("   word error rate {:.1} %", e.rate() * 100.0));
-        println!("{}{wer}", file.path.display());
-        if turns.is_empty() {
-            println!("  nobody spoke");
+        say_line!("{}{wer}", file.path.display());
+        if turns.is_empty() && whole {
+            say_line!("  nobody spoke");
         }
         for turn in turns {
             print_waterfall(turn);
         }
-        println!();
+        say_line!();
     }
 
     pub(super) fn finish(mut self) -> Summary {
@@ -112,21 +123,17 @@ impl Printer {
             p50_ms: percentile(&self.totals, 0.50),
             p95_ms: percentile(&self.totals, 0.95),
             wer: self.errors.map(|e| e.rate()),
+            wer_by_file: self.by_file,
         };
         if self.json {
             print_json(&summary);
         } else {
             let ms = |v: Option<f64>| v.map_or("none".to_owned(), |v| format!("{v:.0} ms"));
-            print!(
-                "{} files, {} turns; first sound p50 {}",
-                summary.files,
-                summary.turns,
-                ms(summary.p50_ms)
-            );
-            print!(", p95 {}", ms(summary.p95_ms));
+            say!("{} files, {} turns; first sound p50 {}", summary.files, summary.turns, ms(summary.p50_ms));
+            say!(", p95 {}", ms(summary.p95_ms));
             match summary.wer {
-                Some(wer) => println!("; word error rate {:.1} %", wer * 100.0),
-                None => println!(),
+                Some(wer) => say_line!("; word error rate {:.1} %", wer * 100.0),
+                None => say_line!(),
             }
         }
         summary
@@ -142,7 +149,7 @@ fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
 fn print_json(value: &impl Serialize) {
     // Both types are maps of plain values; serialising them cannot fail.
     if let Ok(line) = serde_json::to_string(value) {
-        println!("{line}");
+        say_line!("{line}");
     }
 }
 
@@ -150,29 +157,28 @@ fn print_json(value: &impl Serialize) {
 const WIDTH: f64 = 40.0;
 
 fn print_waterfall(turn: &Turn) {
-    println!("  turn {}", turn.turn);
-    println!("    caller    {}", turn.transcript);
-    println!("    answer    {}", turn.reply);
+    say_line!("  turn {}", turn.turn);
+    say_line!("    caller    {}", turn.transcript);
+    say_line!("    answer    {}", turn.reply);
     if turn.heard != turn.reply {
-        println!("    heard     {}", turn.heard);
+        say_line!("    heard     {}", turn.heard);
     }
     if !turn.answered {
-        println!("    not answered aloud");
+        say_line!("    not answered aloud");
         return;
     }
     let scale = WIDTH / turn.total_ms.max(1.0);
     let mut before = 0.0;
-    for stage in Stage::ALL {
-        let ms = turn.ledger.get(stage.name()).copied().unwrap_or_default();
+    for (stage, ms) in turn.ledger.iter().copied() {
         if ms >= SHOWN_FROM_MS {
             let from = (before * scale).round() as usize;
             let to = ((before + ms) * scale).round().max(from as f64 + 1.0) as usize;
             let bar = format!("{}{}", " ".repeat(from), "█".repeat(to - from));
-            println!("    {:<9} {bar:<41} {ms:>7.1} ms", stage.name());
+            say_line!("    {stage:<9} {bar:<41} {ms:>7.1} ms");
         }
         before += ms;
     }
-    println!("    {:<9} {:<41} {:>7.1} ms", "total", "", turn.total_ms);
+    say_line!("    {:<9} {:<41} {:>7.1} ms", "total", "", turn.total_ms);
 }
 
 /// Stages shorter than this would only be noise on the screen; they still count.
@@ -180,7 +186,7 @@ const SHOWN_FROM_MS: f64 = 0.1;
 
 #[cfg(test)]
 mod tests {
-    use voice_core::metrics::Ledger;
+    use voice_core::metrics::{Ledger, Stage};
     use voice_core::time::SessionTime;
 
     use super::*;
@@ -195,6 +201,36 @@ mod tests {
         assert_eq!(percentile(&values, 0.5), Some(2.0));
         assert_eq!(percentile(&values, 0.95), Some(4.0));
         assert_eq!(percentile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn json_has_the_stages_in_their_order() {
+        let ledger = Stage::ALL.into_iter().map(|stage| (stage.name(), 1.5)).collect();
+        let turn = Turn {
+            file: "a.wav".into(),
+            turn: 1,
+            transcript: String::new(),
+            reply: String::new(),
+            heard: String::new(),
+            total_ms: 13.5,
+            ledger,
+            answered: true,
+        };
+        let line = serde_json::to_string(&turn).expect("plain values");
+        let stages = "endpoint stt context llm clause tts engine pacing client".split(' ');
+        let expected: Vec<String> = stages.map(|stage| format!("\"{stage}\":1.5")).collect();
+        assert!(line.ends_with(&format!("\"ledger\":{{{}}}}}", expected.join(","))), "{line}");
+    }
+
+    #[test]
+    fn a_file_that_failed_has_no_word_error_rate() {
+        let file = |name: &str| Recorded { path: name.into(), size: 0, reference: Some("a word".into()) };
+        let mut printer = Printer::new(true);
+        printer.print_file(&file("good.wav"), &[], true);
+        printer.print_file(&file("bad.wav"), &[], false);
+        let summary = printer.finish();
+        assert_eq!((summary.files, summary.wer), (2, Some(1.0)));
+        assert_eq!(summary.wer_by_file, BTreeMap::from([("good.wav".to_owned(), 1.0)]));
     }
 
     #[test]

@@ -9,27 +9,29 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fastwebsockets::upgrade::UpgradeFut;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::Limits;
+use super::backlog::Backlog;
 use super::call::TurnRecord;
 use super::call::{
     Answerer, CallInput as _, CallOptions, CallOutput, Event, Output, OutputFormat, Profile, Refused,
 };
+use super::dating::{Dated, Dating};
 use super::frames::{self, Gone, Reader, Writer};
-use super::inbound::{self, AUDIO_QUEUE, Activity, First, Hangup, ORDER_QUEUE};
+use super::inbound::{self, Activity, First, Hangup, ORDER_QUEUE, Order};
 use super::messages::{Message, Request, ledger_ms};
 use super::outbox::{Item, Outbox};
 use super::query::Asked;
 use super::recorder::{QUEUE, Recorder};
 use super::registry::Seat;
-use crate::data::Store;
+use crate::data::{Store, Timestamp};
 use crate::shutdown::Shutdown;
 
 /// A client that closed gets its echo within this.
@@ -51,6 +53,8 @@ pub struct Socket {
     pub(super) id: Uuid,
     /// The conversation's organization.
     pub(super) organization: Uuid,
+    /// When the conversation was created, by the wall and by the clock that never jumps.
+    pub(super) created: (Timestamp, Instant),
     /// Where turns are stored.
     pub(super) store: Arc<dyn Store>,
     /// What the socket speaks.
@@ -90,8 +94,12 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         }
         return;
     }
-    let recorder =
-        Recorder { store: socket.store, organization: socket.organization, conversation: socket.id };
+    let recorder = Recorder {
+        store: socket.store,
+        organization: socket.organization,
+        conversation: socket.id,
+        created: socket.created,
+    };
     let Some((reader, writer)) = opened else {
         // The client went away before the call began; its conversation still gets an end.
         let (none, turns) = mpsc::channel(1);
@@ -147,18 +155,25 @@ impl Call {
         writer: Writer,
         recorder: Recorder,
     ) {
-        let (audio_in, mut audio) = mpsc::channel(AUDIO_QUEUE);
+        let audio = Backlog::new(self.limits.backlog);
         let (orders_in, mut orders) = mpsc::channel(ORDER_QUEUE);
         let (turns_in, turns) = mpsc::channel(QUEUE);
-        let mut reading =
-            pin!(inbound::read(reader, self.profile, audio_in, orders_in, &self.outbox, &self.activity));
+        let mut reading = pin!(inbound::read(
+            reader,
+            self.profile,
+            &asked,
+            &audio,
+            orders_in,
+            &self.outbox,
+            &self.activity
+        ));
         // A turn is told when it is stored: a client that knows of it finds it, whatever happens then.
         let mut recording = pin!(recorder.run(turns, |record| self.tell(turn_message(record))));
         let mut read = None;
 
         // The caller may say first what it wants; the reader is polled meanwhile and always.
         let (asked, first) = {
-            let mut starting = pin!(self.start(asked, &mut audio, &mut orders));
+            let mut starting = pin!(self.start(asked, &audio, &mut orders));
             loop {
                 tokio::select! {
                     started = &mut starting => break started,
@@ -180,7 +195,7 @@ impl Call {
                 tracing::warn!(conversation = %self.id, code, %refused, "a call was not opened");
                 drop(turns_in);
                 recording.await;
-                drop((audio, orders));
+                drop(orders);
                 let end = End::server(code, &refused.to_string());
                 return close(end, read, reading, Some(writer)).await;
             }
@@ -189,7 +204,7 @@ impl Call {
 
         // Boxed, so that it can be dropped, and with it the way to the recorder, when it is given up.
         let mut pumping = Box::pin(self.pump(output, turns_in));
-        let mut feeding = pin!(inbound::feed(&input, first, audio, orders, &self.outbox));
+        let mut feeding = pin!(inbound::feed(&input, first, &audio, orders, &self.outbox));
         let mut writing = pin!(self.write(writer));
         let mut watching = pin!(self.watch());
         let (mut pumped, mut fed, mut recorded, mut written) = (false, false, false, None);
@@ -268,7 +283,7 @@ impl Call {
             }
         }
         tracing::info!(
-            conversation = %self.id, end = %describe(&end), seconds = self.activity.since_begin().as_secs(), "a call ended"
+            conversation = %self.id, end = %describe(&end), seconds = self.activity.begun().elapsed().as_secs(), "a call ended"
         );
         let writer = written.and_then(Result::ok);
         close(end, read, reading, writer).await;
@@ -282,28 +297,32 @@ impl Call {
     async fn start(
         &self,
         asked: Asked,
-        audio: &mut mpsc::Receiver<Bytes>,
-        orders: &mut mpsc::Receiver<Request>,
+        audio: &Backlog,
+        orders: &mut mpsc::Receiver<Order>,
     ) -> (Asked, First) {
         if self.profile == Profile::Basic || !asked.is_empty() {
             return (asked, First::default());
         }
         tokio::select! {
-            order = orders.recv() => match order {
-                Some(Request::Start(said)) => (said.or(asked), First::default()),
+            // A `start` is not overtaken by the audio behind it, also where the reader has used up the task's budget.
+            biased;
+            order = unconstrained(orders.recv()) => match order {
+                Some(Order { request: Ok(Request::Start(said)), is_first: true }) => (said.or(asked), First::default()),
                 order => (asked, First { order, audio: None }),
             },
-            audio = audio.recv() => (asked, First { audio, order: None }),
+            audio = audio.next() => (asked, First { audio, order: None }),
             () = sleep(START_WAIT) => (asked, First::default()),
         }
     }
 
     /// Sorts the session's outputs until the last.
-    async fn pump(&self, mut output: impl CallOutput, turns: mpsc::Sender<TurnRecord>) -> End {
+    async fn pump(&self, mut output: impl CallOutput, turns: mpsc::Sender<Dated>) -> End {
+        let mut dating = Dating::new(self.activity.now());
         while let Some(out) = output.next().await {
             let event = match out {
                 Output::Audio { reply, payload } => {
                     self.activity.note_talk();
+                    dating.handle_audio(reply, self.activity.now());
                     self.push(Item::Audio { reply, payload });
                     continue;
                 }
@@ -312,6 +331,7 @@ impl Call {
             self.tell(match event {
                 Event::Transcript { turn, text, is_final } => {
                     self.activity.note_talk();
+                    dating.handle_words(turn, self.activity.now());
                     Message::Transcript { turn, text, is_final }
                 }
                 Event::Reply { turn, text } => Message::Reply { turn, text },
@@ -326,7 +346,7 @@ impl Call {
                 }
                 Event::TurnEnded(record) => {
                     let turn = record.turn;
-                    if turns.try_send(record).is_err() {
+                    if turns.try_send(dating.date(record, self.activity.now())).is_err() {
                         tracing::error!(conversation = %self.id, turn, "a turn was dropped: too many wait");
                     }
                     continue;
@@ -379,26 +399,30 @@ impl Call {
 
     /// Ends what would never end by itself.
     async fn watch(&self) -> End {
-        let limits = &self.limits;
-        let tick = limits.ping.min(limits.idle / 4).min(limits.dead / 4).max(Duration::from_millis(10));
+        let (limits, activity) = (&self.limits, &self.activity);
         let mut stopping = pin!(self.shutdown.clone().begun());
-        let mut pinged = Instant::now();
+        let mut ping_at = Instant::now() + limits.ping;
         loop {
+            let until = (activity.talk_at() + limits.idle)
+                .min(activity.frame_at() + limits.dead)
+                .min(activity.begun() + limits.whole)
+                .min(ping_at);
             tokio::select! {
                 () = &mut stopping => return End::server(1013, "the server is stopping; call again in a moment"),
-                () = sleep(tick) => {}
+                () = sleep_until(until) => {}
             }
-            if self.activity.since_talk() >= limits.idle {
+            let now = Instant::now();
+            if now >= activity.talk_at() + limits.idle {
                 return End::server(4408, "nobody spoke for a long time");
             }
-            if self.activity.since_begin() >= limits.whole {
+            if now >= activity.begun() + limits.whole {
                 return End::server(4429, "the call reached its longest time");
             }
-            if self.activity.since_frame() >= limits.dead {
+            if now >= activity.frame_at() + limits.dead {
                 return End::Client(Hangup::Gone);
             }
-            if pinged.elapsed() >= limits.ping {
-                pinged = Instant::now();
+            if now >= ping_at {
+                ping_at = now + limits.ping;
                 self.push(Item::Ping);
             }
         }

@@ -262,6 +262,11 @@ pub trait AnyAnswerer: Send + Sync {
 
     /// See [`Answerer::stages`].
     fn stages(&self) -> Vec<StageStatus>;
+
+    /// Whether calls are answered at once.
+    fn is_ready(&self) -> bool {
+        true
+    }
 }
 
 impl<A: Answerer> AnyAnswerer for A {

@@ -1,6 +1,6 @@
 //! The engine behind the socket: `voice_core::session` in the shapes of [`super::call`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use voice_core::audio::{Channels, FormatError, SampleRate};
@@ -14,10 +14,13 @@ use super::call::{
     Answerer, CallInput, CallOptions, CallOutput, Control, DeclaredInput, Ended, Event, Output, OutputFormat,
     Profile, Refused, StageStatus, TurnRecord,
 };
+use super::headroom::Share;
 use crate::engine::Built;
 
 /// What callers are greeted with where a greeting is asked for.
 const GREETING: &str = "Hello, and welcome. Which home can I tell you about?";
+/// What a caller is told whom this machine's models could not answer in time.
+const FULL: &str = "this machine can answer no more calls at the moment; call again in a moment";
 /// Frames leave this early for clients that can throw them away, and that much for others.
 const LEAD_CLEARING: Duration = Duration::from_millis(200);
 const LEAD_BASIC: Duration = Duration::from_millis(100);
@@ -27,6 +30,12 @@ impl Answerer for Built {
     type Output = Heard;
 
     fn open(&self, options: CallOptions) -> Result<(SessionSender, Heard), Refused> {
+        let share = match &self.headroom {
+            None => None,
+            Some(headroom) => {
+                Some(headroom.take(Instant::now()).ok_or_else(|| Refused::Busy(FULL.to_owned()))?)
+            }
+        };
         let fault = |error: FormatError| Refused::Fault(error.to_string());
         let input = options.input.map(declared).transpose().map_err(fault)?;
         let full = options.profile == Profile::Full;
@@ -42,7 +51,7 @@ impl Answerer for Built {
                 playout: PlayoutClock::Wall,
             })
             .map_err(|error| Refused::Fault(error.to_string()))?;
-        Ok((session.sender(), Heard(session)))
+        Ok((session.sender(), Heard { session, _share: share }))
     }
 
     fn stages(&self) -> Vec<StageStatus> {
@@ -119,13 +128,16 @@ impl CallInput for SessionSender {
 }
 
 /// The outputs of one call.
-#[derive(Debug)]
-pub struct Heard(Session);
+pub struct Heard {
+    session: Session,
+    /// The call's share of this machine, given back with it.
+    _share: Option<Share>,
+}
 
 impl CallOutput for Heard {
     async fn next(&mut self) -> Option<Output> {
         loop {
-            let output = match self.0.next().await? {
+            let output = match self.session.next().await? {
                 core::Output::Audio(message) => {
                     Output::Audio { reply: message.reply.0, payload: message.payload }
                 }

@@ -15,6 +15,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Longest reason of a close frame in bytes: 125 of a control frame, less two of the code (RFC 6455, 5.5).
 pub(super) const REASON_LIMIT: usize = 123;
+/// Bytes of a text message at most. The longest of the protocol has 2,000 characters, each perhaps escaped.
+const TEXT_LIMIT: usize = 64 * 1024;
 
 /// A message or a control frame from the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,8 +112,12 @@ impl Reader {
                     let Some((opcode, mut message)) = self.begun.take() else {
                         return Err(protocol("a fragment continues nothing"));
                     };
-                    if message.len() + payload.len() > self.limit {
-                        return Err(TOO_BIG);
+                    let (limit, too_big) = match opcode {
+                        OpCode::Text => (TEXT_LIMIT, TEXT_TOO_BIG),
+                        _ => (self.limit, TOO_BIG),
+                    };
+                    if message.len() + payload.len() > limit {
+                        return Err(too_big);
                     }
                     message.extend_from_slice(&payload);
                     if fin {
@@ -136,6 +142,9 @@ impl Reader {
 const TOO_BIG: Broken =
     Broken::Fault { code: 1009, reason: "the message is larger than 64 MiB; send it in parts" };
 
+const TEXT_TOO_BIG: Broken =
+    Broken::Fault { code: 1009, reason: "the message of text is larger than 64 KiB" };
+
 fn protocol(reason: &'static str) -> Broken {
     Broken::Fault { code: 1002, reason }
 }
@@ -150,6 +159,9 @@ fn into_bytes(payload: Payload<'_>) -> Bytes {
 fn whole(opcode: OpCode, payload: Bytes) -> Result<Incoming, Broken> {
     if opcode == OpCode::Binary {
         return Ok(Incoming::Binary(payload));
+    }
+    if payload.len() > TEXT_LIMIT {
+        return Err(TEXT_TOO_BIG);
     }
     match std::str::from_utf8(&payload) {
         Ok(text) => Ok(Incoming::Text(text.to_owned())),

@@ -1,24 +1,29 @@
 //! The client's side of one call: frames are sorted into audio and orders, and these are fed to the session.
 //!
-//! [`read`] owns the reader and never waits for the session except through the bounded queue of audio, so a hang-up
-//! is seen while audio is held back. [`feed`] gives the session what was sorted; orders do not wait behind audio.
+//! [`read`] owns the reader and does not wait for the session to hear what came, so a ping or a hang-up behind audio
+//! that is held back is seen at once; a client that fills the bounded queues ends its call. [`feed`] gives the session
+//! what was sorted; orders do not wait behind audio, but for `end`, which stands behind what was said.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
-use super::call::{CallInput, Profile};
+use super::backlog::{Backlog, Full};
+use super::call::{CallInput, Control, DeclaredInput, Profile};
 use super::frames::{Broken, Incoming, Reader};
-use super::messages::{self, Message, Request};
+use super::messages::{self, BadMessage, Message, Request};
 use super::outbox::{Item, Outbox};
+use super::query::Asked;
 
-/// Messages of audio that wait for the session; the rest waits in the client's TCP window.
-pub(super) const AUDIO_QUEUE: usize = 8;
-/// Orders that wait for the session.
-pub(super) const ORDER_QUEUE: usize = 32;
+/// Orders that wait for the session, each of at most 2,000 characters.
+pub(super) const ORDER_QUEUE: usize = 64;
+/// The session takes orders at once; one that does not within this is stuck or flooded, and the reader must go on.
+const ORDER_PATIENCE: Duration = Duration::from_millis(250);
 /// Messages that are no message of the protocol, before the call is closed.
 const PATIENCE: u32 = 20;
 
@@ -62,37 +67,41 @@ impl Activity {
         self.talk.store(self.now(), Ordering::Relaxed);
     }
 
-    /// How long nothing came from the client.
-    pub(super) fn since_frame(&self) -> Duration {
-        Duration::from_millis(self.now().saturating_sub(self.frame.load(Ordering::Relaxed)))
+    /// When the last thing came from the client.
+    pub(super) fn frame_at(&self) -> Instant {
+        self.begun + Duration::from_millis(self.frame.load(Ordering::Relaxed))
     }
 
-    /// How long nobody spoke and no bytes came.
-    pub(super) fn since_talk(&self) -> Duration {
-        Duration::from_millis(self.now().saturating_sub(self.talk.load(Ordering::Relaxed)))
+    /// When somebody spoke or bytes came, last.
+    pub(super) fn talk_at(&self) -> Instant {
+        self.begun + Duration::from_millis(self.talk.load(Ordering::Relaxed))
     }
 
-    /// How long the call is going on.
-    pub(super) fn since_begin(&self) -> Duration {
-        self.begun.elapsed()
+    /// When the call began.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
     }
 
-    fn now(&self) -> u64 {
+    /// Milliseconds since the call began.
+    pub(super) fn now(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-/// Sorts frames until the client's side ends, and gives the reader back for draining. Poll it to its end: dropping
-/// it loses the stream's sync.
+/// Sorts frames until the client's side ends, finishes both queues and gives the reader back for draining. `asked` is
+/// what the query said. Poll it to its end: dropping it loses the stream's sync.
 pub(super) async fn read(
     mut reader: Reader,
     profile: Profile,
-    audio: mpsc::Sender<Bytes>,
-    orders: mpsc::Sender<Request>,
+    asked: &Asked,
+    audio: &Backlog,
+    orders: mpsc::Sender<Order>,
     outbox: &Outbox,
     activity: &Activity,
 ) -> (Hangup, Reader) {
-    let mut heard_anything = false;
+    let is_opus = |asked: &Asked| asked.input == Some(Some(DeclaredInput::Opus));
+    let mut packets = is_opus(asked);
+    let (mut is_first, mut heard_anything) = (true, false);
     let mut odd = 0;
     let hangup = loop {
         let incoming = match reader.next().await {
@@ -102,36 +111,50 @@ pub(super) async fn read(
         };
         activity.note_frame();
         match incoming {
-            Incoming::Binary(bytes) if bytes.is_empty() => {
+            Incoming::Binary(bytes) if bytes.is_empty() && !packets => {
                 // Recorders end with an empty slice; a call that begins with one has no audio to offer.
                 if !heard_anything {
                     break Hangup::Fault { code: 1003, reason: EMPTY };
                 }
             }
             Incoming::Binary(bytes) => {
-                heard_anything = true;
-                activity.note_talk();
-                // A session that has ended takes no more; what still comes is dropped.
-                let _ = audio.send(bytes).await;
+                (is_first, heard_anything) = (false, true);
+                // An empty packet is one that was lost or not sent (RFC 6716, section 2.1.9): time, but no talk.
+                if !bytes.is_empty() {
+                    activity.note_talk();
+                }
+                if let Err(Full) = audio.push(bytes) {
+                    break Hangup::Fault { code: 1009, reason: TOO_FAST };
+                }
             }
             Incoming::Text(_) if profile == Profile::Basic => {
                 break Hangup::Fault { code: 1003, reason: NO_TEXT };
             }
-            Incoming::Text(text) => match messages::parse(&text) {
-                Ok(request) => {
-                    if matches!(request, Request::Control(_)) {
+            Incoming::Text(text) => {
+                let order =
+                    Order { request: messages::parse(&text), is_first: std::mem::take(&mut is_first) };
+                match &order.request {
+                    Ok(Request::Control(control)) => {
                         activity.note_talk();
+                        if *control == Control::End {
+                            audio.finish();
+                        }
                     }
-                    let _ = orders.send(request).await;
+                    Ok(Request::Start(said)) if order.is_first && asked.is_empty() => packets = is_opus(said),
+                    Ok(_) => {}
+                    Err(_) => odd += 1,
                 }
-                Err(bad) => {
-                    odd += 1;
-                    if odd > PATIENCE {
-                        break Hangup::Fault { code: 4429, reason: "too many messages that are no voice.v1" };
-                    }
-                    say(outbox, "bad_message", &bad.to_string());
+                if odd > PATIENCE {
+                    break Hangup::Fault { code: 4429, reason: "too many messages that are no voice.v1" };
                 }
-            },
+                // A session that has ended takes no more; what still comes is dropped.
+                if let Err(SendTimeoutError::Timeout(_)) = orders.send_timeout(order, ORDER_PATIENCE).await {
+                    break Hangup::Fault {
+                        code: 4429,
+                        reason: "messages come faster than they can be followed",
+                    };
+                }
+            }
             Incoming::Ping(payload) => {
                 let _ = outbox.push(Item::Pong(payload));
             }
@@ -139,52 +162,80 @@ pub(super) async fn read(
             Incoming::Close(code) => break Hangup::Closed(code),
         }
     };
+    audio.finish();
     (hangup, reader)
+}
+
+/// A message of text.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// What it asks, or why it is none of ours. That is told in its turn, behind `session`.
+    pub(super) request: Result<Request, BadMessage>,
+    /// Whether it is the first message of the call, of text and audio alike.
+    pub(super) is_first: bool,
 }
 
 const EMPTY: &str =
     "an empty message is no audio; send WAV, WebM/Opus or Ogg/Opus, or declare raw audio with ?in=";
 const NO_TEXT: &str =
     "this is text; audio is WAV, WebM/Opus, Ogg/Opus or declared, and text needs subprotocol voice.v1";
+const TOO_FAST: &str =
+    "too much audio waits to be heard; send recordings of at most 64 MiB, one after the other";
 
-/// Gives the session what the client sent, until both queues are closed and empty.
+/// Gives the session what the client sent, until both queues are finished and empty.
 pub(super) async fn feed<I: CallInput>(
     input: &I,
     first: First,
-    mut audio: mpsc::Receiver<Bytes>,
-    mut orders: mpsc::Receiver<Request>,
+    audio: &Backlog,
+    mut orders: mpsc::Receiver<Order>,
     outbox: &Outbox,
 ) {
+    let heard = Notify::new();
     let audio = async {
         let mut next = first.audio;
         if next.is_none() {
-            next = audio.recv().await;
+            next = audio.next().await;
         }
         while let Some(bytes) = next {
             // After its end the session takes nothing; the queue is still emptied, so that the reader goes on.
             let _ = input.push(bytes).await;
-            next = audio.recv().await;
+            next = audio.next().await;
         }
+        heard.notify_one();
     };
     let orders = async {
         let mut next = first.order;
-        if next.is_none() {
-            next = orders.recv().await;
-        }
-        while let Some(request) = next {
-            match request {
-                Request::Control(control) => input.control(control).await,
-                Request::Start(_) => {
+        let (mut asked_to_end, mut told) = (false, false);
+        loop {
+            let order = match next.take() {
+                Some(order) => Some(order),
+                None => tokio::select! {
+                    biased;
+                    order = unconstrained(orders.recv()) => order,
+                    // What was said before it came first; other orders went on meanwhile.
+                    () = heard.notified(), if asked_to_end && !told => {
+                        told = true;
+                        input.control(Control::End).await;
+                        continue;
+                    }
+                },
+            };
+            match order.map(|order| order.request) {
+                None => break,
+                Some(Ok(Request::Control(Control::End))) => asked_to_end = true,
+                Some(Ok(Request::Control(control))) => input.control(control).await,
+                Some(Ok(Request::Start(_))) => {
                     say(outbox, "already_started", "start must be the first message of a call")
                 }
-                Request::Resume => {
+                Some(Ok(Request::Resume)) => {
                     say(outbox, "resume_unavailable", "this version of the server cannot resume a call")
                 }
+                Some(Err(bad)) => say(outbox, "bad_message", &bad.to_string()),
             }
-            next = orders.recv().await;
         }
     };
-    tokio::join!(audio, orders);
+    // Orders first, also where the task's budget is used up: an order is not overtaken by the audio behind it.
+    tokio::join!(biased; orders, audio);
 }
 
 /// What came before the session was open and is still to be given to it.
@@ -193,7 +244,7 @@ pub(super) struct First {
     /// A message of audio.
     pub(super) audio: Option<Bytes>,
     /// An order other than `start`.
-    pub(super) order: Option<Request>,
+    pub(super) order: Option<Order>,
 }
 
 fn say(outbox: &Outbox, code: &str, text: &str) {
@@ -208,6 +259,6 @@ mod tests {
 
     #[test]
     fn the_reasons_fit_in_a_close_frame() {
-        assert!(EMPTY.len() <= REASON_LIMIT && NO_TEXT.len() <= REASON_LIMIT);
+        assert!([EMPTY, NO_TEXT, TOO_FAST].iter().all(|reason| reason.len() <= REASON_LIMIT));
     }
 }

@@ -5,10 +5,14 @@
 //! the close is echoed.
 
 pub mod actor;
+mod backlog;
 pub mod call;
+mod dating;
 pub mod engine;
 mod frames;
+pub(crate) mod headroom;
 mod inbound;
+pub(crate) mod loading;
 mod messages;
 mod outbox;
 #[cfg(test)]
@@ -25,6 +29,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of one message from the client. Default: 64 MiB, an hour of recorded Opus or half an hour of WAV.
     pub message: usize,
+    /// Bytes of audio that wait for the session. More ends the call: a client that sends faster than it can be heard
+    /// would otherwise either fill the memory or hide its own close behind its audio. Default: 64 MiB, one recording.
+    pub backlog: usize,
     /// A call without bytes and without speech ends after this. Default: 5 min.
     pub idle: Duration,
     /// A ping is sent this often. Default: 20 s.
@@ -41,6 +48,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message: 64 << 20,
+            backlog: 64 << 20,
             idle: Duration::from_secs(300),
             ping: Duration::from_secs(20),
             dead: Duration::from_secs(60),

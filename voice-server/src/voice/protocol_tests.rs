@@ -1,10 +1,11 @@
 //! `docs/PROTOCOL.md` against the program: its schemas hold for its examples and for what the server really writes,
 //! and its examples of the client's messages are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
+use voice_core::turn::NoticeCode;
 
 use super::call::{CallOptions, DeclaredInput, OutputFormat, Profile};
 use super::messages::{self, Message, ledger_ms};
@@ -95,8 +96,19 @@ fn written() -> Vec<Message> {
         profile: Profile::Full,
         greeting: false,
     };
-    let (ledger, total_ms) = ledger_ms(&[("endpoint", 1), ("stt", 2)]);
     let text = || "text".to_owned();
+    let turn = |turn| {
+        let (ledger, total_ms) = ledger_ms(&[("endpoint", 1), ("stt", 2)]);
+        Message::Turn {
+            turn,
+            said: text(),
+            reply: text(),
+            heard: text(),
+            interrupted: true,
+            ledger,
+            total_ms,
+        }
+    };
     vec![
         Message::session(&options(None, OutputFormat::Wav)),
         Message::session(&options(Some(DeclaredInput::Opus), OutputFormat::Ogg)),
@@ -110,18 +122,13 @@ fn written() -> Vec<Message> {
         )),
         Message::Transcript { turn: 1, text: text(), is_final: true },
         Message::Reply { turn: 1, text: text() },
+        // The greeting is turn 0.
+        Message::Reply { turn: 0, text: text() },
         Message::SpeechStarted,
         Message::SpeechEnded,
         Message::Clear { reply: 0 },
-        Message::Turn {
-            turn: 1,
-            said: text(),
-            reply: text(),
-            heard: text(),
-            interrupted: true,
-            ledger,
-            total_ms,
-        },
+        turn(1),
+        turn(0),
         Message::Notice { code: text(), text: text() },
         Message::Error { code: text(), text: text() },
     ]
@@ -154,7 +161,7 @@ fn every_example_of_a_client_is_read() {
 #[test]
 fn what_the_server_writes_fits_the_document_and_nothing_is_undocumented() {
     let sections = sections();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for message in written() {
         let value: Value = serde_json::from_str(&message.encode(1)).expect("JSON");
         let name = value["type"].as_str().expect("a type").to_owned();
@@ -170,6 +177,48 @@ fn what_the_server_writes_fits_the_document_and_nothing_is_undocumented() {
     }
     let documented = sections.keys().filter(|(side, _)| side == "Server").count();
     assert_eq!(seen.len(), documented, "a documented message is never written");
+}
+
+/// The first column of the table behind a heading.
+fn listed(heading: &str) -> BTreeSet<String> {
+    let document = include_str!("../../docs/PROTOCOL.md");
+    let part = document.split(&format!("{heading}\n")).nth(1).expect("the heading");
+    let rows = part.lines().skip_while(|line| !line.starts_with("|--")).skip(1);
+    rows.take_while(|line| line.starts_with('|'))
+        .flat_map(|line| line.split('|').nth(1).expect("a column").split(','))
+        .map(|code| code.trim().trim_matches('`').to_owned())
+        .collect()
+}
+
+#[test]
+fn the_codes_of_notices_and_errors_are_those_that_are_sent() {
+    let notices = [NoticeCode::SttFailed, NoticeCode::LlmFailed, NoticeCode::TtsFailed];
+    assert_eq!(listed("### Server: `notice`"), notices.iter().map(|code| code.as_str().to_owned()).collect());
+    let source = include_str!("inbound.rs");
+    let said = source.split("say(outbox, \"").skip(1).filter_map(|rest| rest.split('"').next());
+    assert_eq!(listed("### Server: `error`"), said.map(str::to_owned).collect());
+}
+
+#[test]
+fn the_close_codes_are_those_that_are_sent() {
+    let sources = [
+        include_str!("actor.rs"),
+        include_str!("engine.rs"),
+        include_str!("frames.rs"),
+        include_str!("inbound.rs"),
+    ];
+    let mut sent = BTreeSet::new();
+    for program in sources.map(|source| source.split("#[cfg(test)]").next().expect("a beginning")) {
+        // Which codes a client may send is a list of ranges.
+        let lines = program.lines().filter(|line| !line.contains("..=") && !line.trim().starts_with("//"));
+        for word in lines.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')) {
+            // 1005 stands for a close without a code.
+            if matches!(word.parse::<u16>(), Ok(1000..=1004 | 1006..=1015 | 4400..=4499)) {
+                sent.insert(word.to_owned());
+            }
+        }
+    }
+    assert_eq!(listed("## Closing"), sent);
 }
 
 #[test]

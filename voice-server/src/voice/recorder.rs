@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::call::TurnRecord;
+use super::dating::Dated;
 use super::messages::ledger_ms;
 use crate::data::{DataError, Store, Timestamp, Turn};
 
@@ -30,22 +32,26 @@ pub(super) struct Recorder {
     pub(super) organization: Uuid,
     /// Which conversation.
     pub(super) conversation: Uuid,
+    /// When it was created, by the wall and by the clock that never jumps.
+    pub(super) created: (Timestamp, Instant),
 }
 
 impl Recorder {
     /// Stores what comes until the sender is dropped, then marks the conversation as ended. `tell` gets each turn
     /// once it is stored, or given up. Dropping the future leaves the turns that were not stored yet.
-    pub(super) async fn run(self, mut turns: mpsc::Receiver<TurnRecord>, tell: impl Fn(TurnRecord)) {
-        while let Some(record) = turns.recv().await {
-            let number = record.turn;
-            let turn = stored(record.clone());
+    pub(super) async fn run(self, mut turns: mpsc::Receiver<Dated>, tell: impl Fn(TurnRecord)) {
+        while let Some(dated) = turns.recv().await {
+            let number = dated.record.turn;
+            let turn = stored(dated.clone());
             let write = || self.store.append_turn(self.organization, self.conversation, turn.clone());
             if let Err(error) = persist(write).await {
                 tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
             }
-            tell(record);
+            tell(dated.record);
         }
-        let at = Timestamp::now();
+        // Turns are dated from the begin too: a wall clock that is set back in a call ends it not before its last turn.
+        let (created, begun) = self.created;
+        let at = created.plus_millis(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
         let write = || self.store.end_conversation(self.organization, self.conversation, at);
         if let Err(error) = persist(write).await {
             tracing::error!(conversation = %self.conversation, %error, "the end of a call was not stored");
@@ -58,7 +64,7 @@ async fn persist<'s, F>(write: impl Fn() -> F) -> Result<(), DataError>
 where
     F: Future<Output = Result<(), DataError>> + Send + 's,
 {
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {
         match write().await {
@@ -72,17 +78,66 @@ where
     }
 }
 
-fn stored(record: TurnRecord) -> Turn {
+fn stored(Dated { record, started_ms, reply_started_ms }: Dated) -> Turn {
     let (ledger, total_ms) = ledger_ms(&record.ledger);
     Turn {
         turn: record.turn,
         said: record.said,
         reply: record.reply,
         heard: record.heard,
-        started_ms: record.started_ms,
-        reply_started_ms: record.zero_ms.saturating_add(total_ms.round() as u64),
+        started_ms,
+        reply_started_ms,
         interrupted: record.interrupted,
         ledger,
         total_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DEMO_ORGANIZATION, NewConversation, SqliteStore};
+
+    #[tokio::test]
+    async fn a_call_ends_after_its_last_turn_also_where_the_wall_clock_is_set_back_meanwhile() {
+        let folder = std::env::temp_dir().join(format!("voice-recorder-{}", Uuid::new_v4()));
+        let store = Arc::new(SqliteStore::open(&folder).await.expect("a store"));
+        let organization = DEMO_ORGANIZATION;
+        // The conversation was created by a clock that has been set back by an hour since.
+        let created_at = Timestamp::now().plus_millis(3_600_000);
+        let begun = Instant::now();
+        let new = NewConversation {
+            id: Uuid::new_v4(),
+            organization_id: organization,
+            client_phone: None,
+            metadata: serde_json::json!({}),
+            created_at,
+        };
+        let id = new.id;
+        store.open_conversation(new).await.expect("a conversation");
+        let (turns_in, turns) = mpsc::channel(QUEUE);
+        let record = TurnRecord {
+            turn: 1,
+            said: "how much".into(),
+            reply: "two".into(),
+            heard: "two".into(),
+            started_ms: 0,
+            zero_ms: 0,
+            ledger: vec![("endpoint", 0)],
+            interrupted: false,
+        };
+        let now = u64::try_from(begun.elapsed().as_millis()).expect("a short test");
+        turns_in.try_send(Dated { record, started_ms: now, reply_started_ms: now }).expect("room");
+        drop(turns_in);
+        let recorder =
+            Recorder { store: store.clone(), organization, conversation: id, created: (created_at, begun) };
+        recorder.run(turns, |_| {}).await;
+        let found = store.conversation(organization, id).await.expect("a store").expect("stored");
+        let ended = found.conversation.ended_at.expect("ended");
+        assert_eq!(found.transcript.len(), 2);
+        assert!(
+            found.transcript.iter().all(|line| created_at <= line.started_at && line.started_at <= ended)
+        );
+        let _ = std::fs::remove_dir_all(folder);
     }
 }

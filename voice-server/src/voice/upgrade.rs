@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use fastwebsockets::upgrade as handshake;
 use hyper::HeaderMap;
 use hyper::StatusCode;
-use hyper::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
-use uuid::Uuid;
+use hyper::header::{
+    HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use tokio::time::Instant;
 
 use super::actor::Socket;
 use super::call::Profile;
 use super::query;
 use super::registry::Seat;
-use crate::api::access;
+use crate::api::{access, id_of};
 use crate::app::App;
 use crate::data::{DataError, NewConversation, Timestamp};
 use crate::http::Problem;
@@ -23,51 +27,72 @@ use crate::http::Problem;
 /// The subprotocol with events.
 const SUBPROTOCOL: &str = "voice.v1";
 
-/// `GET /voice/{session_id}`: starts a call.
+/// Where a page asks by a plain request why its socket was refused, it says here what its `Origin` is: a browser adds
+/// that to a socket's handshake, but not to a page's request of its own server.
+const PAGE_ORIGIN: HeaderName = HeaderName::from_static("x-page-origin");
+
+/// `GET /voice/{session_id}`: starts a call. A plain request is answered as its handshake would be, so that a page can
+/// show why it may not call; where it may, the answer is 426.
 ///
 /// # Errors
-/// 426 without an upgrade, 401 or 403 where the caller may not, 404 for an id that is malformed or in use, 422 for a
-/// bad query, 503 where the server stops or cannot store.
+/// 401 or 403 where the caller may not, 404 for an id that is malformed or in use, 422 for a bad query, 503 where the
+/// server stops or cannot store, 426 and 400 for what is no handshake.
 pub async fn upgrade(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    if !handshake::is_upgrade_request(&request) {
-        return Ok(not_a_socket(
-            UPGRADE,
-            "websocket",
-            "this address is a WebSocket: open it with ws:// or wss://",
-        ));
+    let shakes_hands = handshake::is_upgrade_request(&request);
+    let (mut parts, body) = request.into_parts();
+    if !shakes_hands
+        && !parts.headers.contains_key(ORIGIN)
+        && let Some(origin) = parts.headers.get(PAGE_ORIGIN).cloned()
+    {
+        // This can only take a right away: without an `Origin` more is allowed than with one.
+        parts.headers.insert(ORIGIN, origin);
     }
-    let (parts, body) = request.into_parts();
     access::may_call(&app.config, &parts)?;
     let unknown = || Problem::not_found("there is no such call");
-    let id = Uuid::try_parse(&id).ok().filter(|id| !id.is_nil()).ok_or_else(unknown)?;
+    let id = id_of(id).filter(|id| !id.is_nil()).ok_or_else(unknown)?;
     let asked = query::parse_query(parts.uri.query().unwrap_or_default())
         .map_err(|bad| Problem::bad_value(bad.field, format!("{bad}")))?;
     let profile = profile(&parts.headers);
     if app.shutdown.has_begun() {
         return Err(Problem::unavailable("stopping", "the server is stopping; call again in a moment", 5));
     }
-    let busy = || Problem::unavailable("busy", "all lines are busy; call again in a moment", 5);
-    let seat = app.calls.seat().ok_or_else(busy)?;
-
-    request = Request::from_parts(parts, body);
-    let Ok((response, upgrade)) = handshake::upgrade(&mut request) else {
+    if !shakes_hands {
+        return Ok(not_a_socket(
+            UPGRADE,
+            "websocket",
+            "this address is a WebSocket: open it with ws:// or wss://",
+        ));
+    }
+    if parts.headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Ok(not_a_socket(
             SEC_WEBSOCKET_VERSION,
             "13",
             "the WebSocket handshake must be of version 13",
         ));
-    };
+    }
+    if !has_key(&parts.headers) {
+        return Err(no_handshake(
+            "the WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in Base64",
+        ));
+    }
+    let busy = || Problem::unavailable("busy", "all lines are busy; call again in a moment", 5);
+    let seat = app.calls.seat().ok_or_else(busy)?;
+
+    request = Request::from_parts(parts, body);
+    let (response, upgrade) = handshake::upgrade(&mut request)
+        .map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
+    let created = (Timestamp::now(), Instant::now());
     if matches!(seat, Seat::Taken(_)) {
         let new = NewConversation {
             id,
             organization_id: app.organization,
             client_phone: None,
             metadata: serde_json::json!({}),
-            created_at: Timestamp::now(),
+            created_at: created.0,
         };
         app.store.open_conversation(new).await.map_err(|error| match error {
             // An anonymous caller may not join what exists, nor learn that it does.
@@ -80,6 +105,7 @@ pub async fn upgrade(
         seat,
         id,
         organization: app.organization,
+        created,
         store: app.store.clone(),
         profile,
         asked,
@@ -102,6 +128,18 @@ fn profile(headers: &HeaderMap) -> Profile {
     } else {
         Profile::Basic
     }
+}
+
+/// RFC 6455, section 4.2.1: once, 16 bytes in Base64.
+fn has_key(headers: &HeaderMap) -> bool {
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else { return false };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    matches!(key.as_bytes(), [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(plain))
+}
+
+fn no_handshake(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_handshake", detail)
 }
 
 /// 426 with the header that says what is wanted.

@@ -40,7 +40,8 @@ class Call {
   connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const query = `in=pcm16&rate=16000&out=pcm16&out_rate=${OUT_RATE}`;
-    this.socket = new WebSocket(`${scheme}://${location.host}/voice/${freshId()}?${query}`, "voice.v1");
+    const address = `${location.host}/voice/${freshId()}?${query}`;
+    this.socket = new WebSocket(`${scheme}://${address}`, "voice.v1");
     this.socket.binaryType = "arraybuffer";
     this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.heard(JSON.parse(data)) : this.sound(data));
     return new Promise((resolve, reject) => {
@@ -48,9 +49,10 @@ class Call {
         this.opened = true;
         resolve();
       };
-      this.socket.onclose = ({ code, reason }) => {
+      this.socket.onclose = async ({ code, reason }) => {
+        const trouble = this.opened ? ended(code, reason) : await refusal(`${location.protocol}//${address}`);
+        this.over(trouble);
         reject(new Error("closed"));
-        this.over(this.opened ? ended(code, reason) : "The server does not answer. Check that it runs, then try again.");
       };
     });
   }
@@ -135,12 +137,24 @@ class Call {
   }
 }
 
+// A browser does not say why a socket was refused; the server answers a plain request of the same address with it.
+async function refusal(address) {
+  try {
+    const headers = { "X-Page-Origin": location.origin };
+    const answer = await fetch(address, { headers, signal: AbortSignal.timeout(5000) });
+    if (answer.status === 426) return "The call could not be opened. Try again in a moment.";
+    return `The server refuses the call: ${(await answer.json()).detail}.`;
+  } catch {
+    return "The server does not answer. Check that it runs, then try again.";
+  }
+}
+
 function ended(code, reason) {
   return {
     1000: "", 1005: "",
     1006: "The connection broke. Check that the server runs, then start again.",
     1011: "Something went wrong on the server. Start again; its log has the details.",
-    1013: "The server has no free line. Try again in a moment.",
+    1013: `The server cannot take the call: ${reason || "call again in a moment"}.`,
     4408: "The call ended because nobody spoke.",
   }[code] ?? `The call ended: ${reason || code}.`;
 }

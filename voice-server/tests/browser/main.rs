@@ -29,6 +29,7 @@ fn the_pages_work_in_chromium() {
     let server = Server::start(&folder);
     let driver = Driver::start(folder.path());
     talk_page::a_caller_speaks_and_hears_an_answer(&server, &driver);
+    talk_page::a_refusal_is_shown_with_its_reason(&driver);
     basic_page::a_page_that_only_decodes_and_starts_plays_in_order(&server, &driver);
     let errors = server.errors();
     assert!(!errors.contains("panicked"), "the server panicked:\n{errors}");

@@ -2,7 +2,7 @@
 
 use voice_core::text::words::word_error_rate;
 
-use crate::server::Server;
+use crate::server::{Folder, Server};
 use crate::spoken;
 use crate::webdriver::{Browser, Driver};
 
@@ -66,6 +66,19 @@ pub(crate) fn a_caller_speaks_and_hears_an_answer(server: &Server, driver: &Driv
     let alert = browser.run("return document.querySelector('#alert').textContent");
     assert_eq!(alert, "", "nothing went wrong");
     assert_eq!(browser.console_errors(), Vec::<serde_json::Value>::new());
+}
+
+/// The server refuses, and the page says so in the server's words.
+pub(crate) fn a_refusal_is_shown_with_its_reason(driver: &Driver) {
+    let folder = Folder::new();
+    let server = Server::start_with(&folder, &[("VOICE_ANONYMOUS", "false")]);
+    let browser = driver.browser("refused");
+    browser.open(&format!("http://{}/", server.address));
+    browser.press("#talk");
+    browser.wait("the reason", "return !document.querySelector('#alert').hidden");
+    let alert = browser.run("return document.querySelector('#alert').textContent");
+    assert!(alert.as_str().unwrap().contains("VOICE_ANONYMOUS"), "the page says {alert}");
+    browser.wait("the end of the attempt", "return document.body.dataset.state === 'idle'");
 }
 
 fn pictures(browser: &Browser<'_>, when: &str) {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use voice_fixtures::folder;
 
 use crate::MICROPHONE;
+use crate::server::left_out;
 
 /// Longer than anything here takes: only a fault runs into it.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -58,7 +59,7 @@ impl Driver {
     pub(crate) fn is_installed() -> bool {
         let found = Command::new(PROGRAM).arg("--version").stdout(Stdio::null()).status().is_ok();
         if !found {
-            eprintln!("LEFT OUT: {PROGRAM} is not installed (Debian: chromium-driver)");
+            left_out(&format!("{PROGRAM} is not installed (Debian: chromium-driver)"));
         }
         found
     }

@@ -48,6 +48,7 @@ pub(crate) async fn a_wav_is_answered_in_wav_messages(address: SocketAddr) {
         shown(&lasts),
         shown(&gaps)
     );
+    // 40 ms of the contract, and the noise of the machine.
     assert_follows(&gaps, 45.0);
 }
 

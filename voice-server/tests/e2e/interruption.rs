@@ -67,7 +67,8 @@ pub(crate) async fn speech_over_the_answer_stops_it(address: SocketAddr) {
         stopped.as_millis(),
         (pair[1] - pair[0]).as_millis()
     );
-    // 250 ms of the contract, 180 of which decide that it is no cough, and the machine's time.
+    // 250 ms of the contract, 180 of which decide that it is no cough; the rest is room for the real models and the
+    // machine.
     assert!(stopped < Duration::from_millis(600), "audio for {stopped:?} after the onset");
     assert_understood(&first.words, turns[0]["said"].as_str().unwrap());
     assert_understood(&second.words, turns[1]["said"].as_str().unwrap());

@@ -60,12 +60,22 @@ pub(crate) async fn a_recorder_that_stops_is_answered(address: SocketAddr) {
         ms(decided - stopped),
         ms(sounded - stopped)
     );
-    // 700 ms of the contract, and the recogniser's and the machine's time.
+    // 700 ms of the contract until the turn is decided, and the real recogniser's and the machine's time.
     assert!(decided - stopped < Duration::from_millis(1_700), "{:?}", decided - stopped);
     caller.event("turn").await;
     caller.hang_up().await;
     let stored = conversation(address, caller.id).await;
     assert_eq!(stored["transcript"].as_array().unwrap().len(), 2, "{stored}");
+
+    // The same for a client that reads no events.
+    let mut caller = Caller::basic(address, "").await;
+    let stopped = caller.send_paced(blobs.iter().map(Vec::as_slice), Duration::from_millis(300)).await;
+    let sounded = caller.first_audio().await;
+    println!("  recorder stops, basic: first sound {:.0} ms after the last byte", ms(sounded - stopped));
+    let turn = turns(address, caller.id, 1).await.remove(0);
+    assert_understood(&words, turn["said"].as_str().unwrap());
+    let (got, _) = caller.hang_up().await;
+    assert!(!wav_messages(&got).is_empty(), "no audio came");
 }
 
 pub(crate) async fn declared_formats_are_understood(address: SocketAddr) {

@@ -2,7 +2,8 @@
 //!
 //! One server serves all scenarios, a few at a time, and one test runs them, so that the server's process has an owner
 //! whatever fails. `E2E_ONLY=part-of-a-name` runs some of them. Deadlines are far above what anything takes; a time
-//! decides only where the contract (DESIGN 2.4) gives one, and then with room for a busy machine.
+//! decides only where the contract (DESIGN 2.4) gives one, and then with room for real models on a busy machine. The
+//! numbers of the contract themselves are tested in `tests/server/contract_numbers.rs`, on a clock without noise.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -41,7 +41,7 @@ pub(crate) async fn ogg_messages_are_whole_files(address: SocketAddr) {
     assert!(messages.iter().any(|message| message.peak > 1_000), "the answer is silence");
     let gaps = gaps(&messages);
     println!("  ogg: each after its predecessor's end by ms {}", shown(&gaps));
-    // Encoding comes on top: some 10 ms for 2 s of speech, several times that where builds run beside it.
+    // 40 ms of the contract. Encoding comes on top: some 10 ms for 2 s of speech, several times that where builds run beside it.
     assert_follows(&gaps, 150.0);
 }
 

@@ -27,11 +27,31 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 /// Longer than a start with the models takes on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// Says loudly that something is not tried on this machine. In the gate (`VOICE_GATE=1`, set by `.ci/run`) that is a
+/// failure: what it leaves out would look as if it had passed.
+///
+/// # Panics
+/// In the gate.
+pub(crate) fn left_out(why: &str) {
+    left_out_of(std::env::var_os("VOICE_GATE").is_some_and(|set| set == "1"), why);
+}
+
+fn left_out_of(gate: bool, why: &str) {
+    assert!(!gate, "{why}; with VOICE_GATE=1 nothing may be left out");
+    eprintln!("LEFT OUT: {why}");
+}
+
+#[test]
+#[should_panic(expected = "nothing may be left out")]
+fn what_is_left_out_fails_in_the_gate() {
+    left_out_of(true, "a test of this test");
+}
+
 /// True if the weights are here. Says loudly when they are not, for then nothing is tried.
 pub(crate) fn has_weights() -> bool {
     let here = Cache::of_user().is_some_and(|cache| cache.is_complete());
     if !here {
-        eprintln!("LEFT OUT: the local models are not on this machine; `voice models pull` brings them");
+        left_out("the local models are not on this machine; `voice models pull` brings them");
     }
     here
 }
@@ -57,6 +77,17 @@ impl Drop for Folder {
     }
 }
 
+/// The program, without the settings of whoever runs the tests.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_voice"));
+    for (name, _) in std::env::vars_os() {
+        if !matches!(name.to_str(), Some("HOME" | "PATH" | "XDG_CACHE_HOME" | "TMPDIR" | "LD_LIBRARY_PATH")) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -65,24 +96,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the program on `folder` and waits until it serves.
+    /// Starts the program on `folder` and waits until it answers calls.
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with settings.
+    pub(crate) fn start_with(folder: &Folder, settings: &[(&str, &str)]) -> Self {
         let log = folder.path().join("stderr.log");
         let errors = File::options().create(true).append(true).open(&log).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_voice"));
-        // Settings of whoever runs the tests must not reach the server, nor a `.env` of his.
-        for (name, _) in std::env::vars_os() {
-            if !matches!(
-                name.to_str(),
-                Some("HOME" | "PATH" | "XDG_CACHE_HOME" | "TMPDIR" | "LD_LIBRARY_PATH")
-            ) {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
+        let mut child = program()
             .args(["serve", "--bind", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"))
             .env("VOICE_LOG", "warn")
+            .envs(settings.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -93,9 +120,16 @@ impl Server {
         let (told, address) = mpsc::channel();
         // Reads to the end, so that the program never waits for room in the pipe; ends with the program.
         std::thread::spawn(move || {
+            let mut address = None;
             for line in BufReader::new(printed).lines().map_while(Result::ok) {
                 if let Some(rest) = line.split("http://").nth(1) {
-                    let _ = told.send(rest.trim_end_matches('/').parse());
+                    address = Some(rest.trim_end_matches('/').parse());
+                }
+                // It serves before that, but a call waits for the models.
+                if line.trim_start().starts_with("ready ")
+                    && let Some(address) = address.take()
+                {
+                    let _ = told.send(address);
                 }
             }
         });

@@ -26,8 +26,8 @@ use voice_server::data::{
 };
 use voice_server::shutdown::{self, Trigger};
 use voice_server::voice::call::{
-    Answerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, Output, Refused, StageStatus,
-    TurnRecord,
+    Answerer, AnyAnswerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, Output, Refused,
+    StageStatus, TurnRecord,
 };
 
 /// Longer than anything here takes, shorter than anybody waits: only a fault runs into it.
@@ -236,18 +236,32 @@ impl Server {
     }
 
     pub(crate) async fn with(wish: Wish) -> Self {
+        let (answered, lines) = mpsc::unbounded_channel();
+        let script = Arc::new(Script { lines: answered, refuse: wish.refuse.clone() });
+        Self::answering(script, lines, wish).await
+    }
+
+    /// A server with another engine behind it; no line of it ever reaches the test.
+    pub(crate) async fn of(answerer: Arc<dyn AnyAnswerer>) -> Self {
+        let (_, lines) = mpsc::unbounded_channel();
+        Self::answering(answerer, lines, Wish::default()).await
+    }
+
+    async fn answering(
+        answerer: Arc<dyn AnyAnswerer>,
+        lines: mpsc::UnboundedReceiver<Line>,
+        wish: Wish,
+    ) -> Self {
         let folder = std::env::temp_dir().join(format!("voice-server-test-{}", Uuid::new_v4()));
         let (ends, ended) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(if wish.held { 0 } else { 1_000_000 }));
         let inner = SqliteStore::open(&folder).await.unwrap();
         let store = Arc::new(HeldStore { inner, gate: gate.clone(), ended: ends });
-        let (answered, lines) = mpsc::unbounded_channel();
-        let script = Arc::new(Script { lines: answered, refuse: wish.refuse });
         let (trigger, shutdown) = shutdown::channel();
         let config = Config { data: folder.clone(), ..wish.config };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut app = App::new(config, store, script, shutdown).await.unwrap();
+        let mut app = App::new(config, store, answerer, shutdown).await.unwrap();
         if let Some(limits) = wish.limits {
             app.limits = limits;
         }
@@ -279,6 +293,8 @@ impl Server {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 * 1024).unwrap();
         let stream = socket.connect(self.address).await.unwrap();
+        // What is written at once arrives at once.
+        stream.set_nodelay(true).unwrap();
         let mut request = Request::builder()
             .uri(path)
             .header("Host", "localhost")

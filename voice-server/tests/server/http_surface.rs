@@ -36,6 +36,8 @@ async fn errors_are_problems_with_code_and_correlation_id() {
         ("POST", "/health", 405, "method_not_allowed"),
         ("DELETE", "/api/v1/conversations", 405, "method_not_allowed"),
         ("GET", "/api/v1/conversations/nonsense", 404, "not_found"),
+        ("GET", "/api/v1/conversations/%FF", 404, "not_found"),
+        ("GET", "/api/v1/conversations/0123456789abcdef0123456789abcdef", 404, "not_found"),
         ("GET", "/api/v1/conversations?limit=0", 422, "invalid_value"),
         ("GET", "/api/v1/conversations?limit=101", 422, "invalid_value"),
         ("GET", "/api/v1/conversations?limit=x", 422, "invalid_value"),
@@ -101,6 +103,115 @@ async fn conversations_are_read_from_this_machine_only_and_the_refusal_names_the
             let answer = server.ask("GET", path, headers).await;
             assert_eq!(answer.status, 403, "{headers:?}");
             assert!(answer.json()["detail"].as_str().unwrap().contains("VOICE_AUTH_SECRET"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_in_another_form_than_the_stored_one_is_not_found() {
+    let mut server = Server::start().await;
+    let (mut client, line, id) = server.call("").await;
+    client.close().await;
+    line.end().await;
+    client.rest().await;
+    let braced = format!("%7B{id}%7D");
+    for (id, status) in [
+        (id.to_string(), 200),
+        (id.to_string().to_uppercase(), 200),
+        (braced, 404),
+        (id.simple().to_string(), 404),
+        (id.urn().to_string(), 404),
+    ] {
+        assert_eq!(server.fetch(&format!("/api/v1/conversations/{id}")).await.status, status, "{id}");
+    }
+}
+
+/// The rules of DESIGN 2.1 on the wire: 200 reads and 426 could call, 403 may do neither, 400 is not HTTP.
+#[tokio::test]
+async fn doubled_and_odd_headers_make_nobody_local() {
+    const HERE: &str = "Host: localhost";
+    let server = Server::start().await;
+    let table: &[(&[&str], bool)] = &[
+        (&[HERE], true),
+        (&["host:   LOCALHOST:8000  "], true),
+        (&["Host: 127.0.0.1:1"], true),
+        (&["Host: [::1]"], true),
+        (&[], false),
+        (&["Host:"], false),
+        (&[HERE, HERE], false),
+        (&[HERE, "Host: voice.example.com"], false),
+        (&["Host: voice.example.com", HERE], false),
+        (&["Host: localhost, voice.example.com"], false),
+        (&["Host: localhost."], false),
+        (&["Host: localhost:"], false),
+        (&["Host: localhost:80@voice.example.com"], false),
+        (&["Host: user@localhost"], false),
+        (&["Host: 127.1"], false),
+        (&["Host: 2130706433"], false),
+        (&["Host: 0.0.0.0"], false),
+        (&["Host: [::ffff:127.0.0.1]"], false),
+        (&[HERE, "Origin: http://localhost:3000"], true),
+        (&[HERE, "Origin: https://127.0.0.1"], true),
+        (&[HERE, "Origin: http://[::1]:5173"], true),
+        (&[HERE, "Origin:"], false),
+        (&[HERE, "Origin: null"], false),
+        (&[HERE, "Origin: http://localhost", "Origin: http://localhost"], false),
+        (&[HERE, "Origin: http://localhost", "Origin: https://evil.example"], false),
+        (&[HERE, "Origin: http://localhost https://evil.example"], false),
+        (&[HERE, "Origin: http://localhost.evil.example"], false),
+        (&[HERE, "Origin: http://localhost:80@evil.example"], false),
+        (&[HERE, "Origin: http://localhost/"], false),
+        (&[HERE, "Origin: ws://localhost"], false),
+        (&[HERE, "Origin: file://"], false),
+        (&[HERE, "Forwarded: for=127.0.0.1"], false),
+        (&[HERE, "Forwarded:"], false),
+        (&[HERE, "FORWARDED: host=localhost", "Forwarded: for=_x"], false),
+        (&[HERE, "X-Forwarded-For: 127.0.0.1"], false),
+        (&[HERE, "x-forwarded-for:", "X-Forwarded-For: ::1"], false),
+        (&[HERE, "X-FORWARDED-HOST: localhost"], false),
+        (&[HERE, "X-Forwarded-Proto: http"], false),
+        (&[HERE, "X-Forwarded-Anything: 1"], false),
+        (&[HERE, "Via: 1.1 proxy", "X-Real-IP: 9.9.9.9"], true),
+    ];
+    for (headers, local) in table {
+        let (reads, calls) = if *local { (200, 426) } else { (403, 403) };
+        assert_eq!(server.ask("GET", "/api/v1/conversations", headers).await.status, reads, "{headers:?}");
+        let voice = format!("/voice/{}", Uuid::new_v4());
+        assert_eq!(server.ask("GET", &voice, headers).await.status, calls, "{headers:?}");
+    }
+    // RFC 9112, section 3.2.2: an address in the request line.
+    for (target, status) in
+        [("http://localhost/api/v1/conversations", 200), ("http://evil.example/api/v1/conversations", 403)]
+    {
+        assert_eq!(server.ask("GET", target, &[HERE]).await.status, status, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn on_an_open_address_its_own_page_may_call_by_a_known_name_only() {
+    let config = Config {
+        anonymous: Some(true),
+        bind: "0.0.0.0:8000".parse().unwrap(),
+        allowed_origins: vec!["https://voice.example".into()],
+        ..Config::default()
+    };
+    let server = Server::with(Wish { config, ..Wish::default() }).await;
+    let path = format!("/voice/{}", Uuid::new_v4());
+    for (headers, status) in [
+        (&["Host: voice.example"][..], 426),
+        (&["Host: localhost:8000", "Origin: http://localhost:8000"], 426),
+        (&["Host: voice.example", "Origin: https://voice.example"], 426),
+        (&["Host: 10.0.0.1:8000", "Origin: https://voice.example"], 426),
+        (&["Host: evil.example:8000", "Origin: http://evil.example:8000"], 403),
+        (&["Host: localhost:8000", "Origin: http://evil.example:8000"], 403),
+        (&["Host: localhost:8000", "Host: localhost:8000", "Origin: http://localhost:8000"], 403),
+        (&["Host: localhost:8000", "X-Page-Origin: http://localhost:8000"], 426),
+        (&["Host: 10.0.0.1:8000", "X-Page-Origin: http://10.0.0.1:8000"], 403),
+    ] {
+        let answer = server.ask("GET", &path, headers).await;
+        assert_eq!(answer.status, status, "{headers:?}");
+        if status == 403 {
+            assert!(answer.json()["detail"].as_str().unwrap().contains("VOICE_ALLOWED_ORIGINS"));
         }
     }
 }

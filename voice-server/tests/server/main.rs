@@ -1,9 +1,11 @@
 //! The server over real loopback connections, with a scripted engine behind it.
 #![allow(clippy::unwrap_used)]
 
+mod contract_numbers;
 mod harness;
 mod http_surface;
 mod socket_calls;
 mod socket_refusals;
 mod socket_storing;
 mod talk_page;
+mod virtual_caller;

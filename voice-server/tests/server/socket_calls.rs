@@ -36,6 +36,35 @@ async fn a_file_in_one_message_reaches_the_engine_whole_and_its_answer_comes_bac
 }
 
 #[tokio::test]
+async fn the_largest_recording_is_taken_in_one_message_or_in_many_while_the_engine_is_busy() {
+    use fastwebsockets::OpCode;
+
+    const WHOLE: usize = 64 << 20;
+    let mut server = Server::start().await;
+    for piece in [WHOLE, 1 << 20, 32 << 10] {
+        let (mut client, mut line, _) = server.call("").await;
+        line.room.forget_permits(1_000_000);
+        let message = vec![7; piece];
+        for _ in 0..WHOLE / piece {
+            client.binary(&message).await;
+        }
+        // The reader has come past all of it.
+        client.fragment(true, OpCode::Ping, b"still there?").await;
+        let frame = crate::harness::soon(client.0.read_frame()).await.unwrap();
+        assert_eq!(
+            (frame.opcode, &*frame.payload),
+            (OpCode::Pong, &b"still there?"[..]),
+            "in pieces of {piece}"
+        );
+        line.room.add_permits(1_000_000);
+        for _ in 0..WHOLE / piece {
+            let Seen::Pushed(bytes) = line.next_seen().await else { panic!("no audio") };
+            assert_eq!(bytes.len(), piece);
+        }
+    }
+}
+
+#[tokio::test]
 async fn fragments_reach_the_engine_as_one_message_with_pings_between() {
     use fastwebsockets::OpCode;
 
@@ -124,6 +153,120 @@ async fn start_says_what_the_query_did_not() {
 }
 
 #[tokio::test]
+async fn a_start_counts_only_where_it_is_first_however_fast_audio_comes_with_it() {
+    let mut server = Server::start().await;
+    for (start_first, rate) in [(true, Some(48_000)), (false, None)] {
+        for _ in 0..20 {
+            let id = uuid::Uuid::new_v4();
+            let mut client = server.dial(&format!("/voice/{id}"), Some("voice.v1")).await.expect("accepted");
+            // Writing does not wait here, so the server, on the same thread, sees all of it at once.
+            if !start_first {
+                client.binary(b"sound").await;
+            }
+            client.text(r#"{"type":"start","in":{"format":"pcm16","rate":48000}}"#).await;
+            for _ in 0..1 + usize::from(start_first) {
+                client.binary(b"sound").await;
+            }
+            let mut line = server.line().await;
+            let seen = line.options.input;
+            assert_eq!(seen, rate.map(|rate| DeclaredInput::Pcm16 { rate, channels: 1 }));
+            for _ in 0..2 {
+                assert_eq!(line.next_seen().await, Seen::Pushed(Bytes::from_static(b"sound")));
+            }
+            assert_eq!(client.next_text().await["type"], "session");
+            if !start_first {
+                assert_eq!(client.next_text().await["code"], "already_started");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_reaches_the_engine_before_the_audio_that_was_sent_behind_it() {
+    let mut server = Server::start().await;
+    for _ in 0..20 {
+        let (mut client, mut line, _) = server.call_v1("?in=pcm16").await;
+        client.text(r#"{"type":"mute","on":true}"#).await;
+        client.binary(b"sound").await;
+        assert_eq!(line.next_seen().await, Seen::Control(Control::Mute(true)));
+        assert_eq!(line.next_seen().await, Seen::Pushed(Bytes::from_static(b"sound")));
+    }
+}
+
+#[tokio::test]
+async fn an_empty_message_is_a_packet_where_packets_are_declared_and_nothing_elsewhere() {
+    let mut server = Server::start().await;
+    let start = r#"{"type":"start","in":"opus"}"#;
+    for (query, start) in
+        [("?in=opus", None), ("", Some(start)), ("?in=pcm16", None), ("?in=pcm16", Some(start))]
+    {
+        let id = uuid::Uuid::new_v4();
+        let mut client =
+            server.dial(&format!("/voice/{id}{query}"), Some("voice.v1")).await.expect("accepted");
+        if let Some(start) = start {
+            client.text(start).await;
+        }
+        for message in [&b"one"[..], b"", b"", b"two"] {
+            client.binary(message).await;
+        }
+        let mut line = server.line().await;
+        let packets = line.options.input == Some(DeclaredInput::Opus);
+        assert_eq!(packets, query != "?in=pcm16");
+        let expected = if packets { vec![&b"one"[..], b"", b"", b"two"] } else { vec![&b"one"[..], b"two"] };
+        for bytes in expected {
+            assert_eq!(line.next_seen().await, Seen::Pushed(Bytes::from_static(bytes)), "{query} {start:?}");
+        }
+    }
+    // The first packet may be one that was lost.
+    let (mut client, mut line, _) = server.call("?in=opus").await;
+    client.binary(b"").await;
+    assert_eq!(line.next_seen().await, Seen::Pushed(Bytes::new()));
+}
+
+#[tokio::test]
+async fn the_session_is_told_first_also_when_the_first_message_is_none() {
+    let server = Server::start().await;
+    for first in
+        ["nonsense", r#"{"type":"start","in":"mp3"}"#, r#"{"type":"resume","token":"t","lastSeq":1}"#]
+    {
+        let id = uuid::Uuid::new_v4();
+        let mut client = server.dial(&format!("/voice/{id}"), Some("voice.v1")).await.expect("accepted");
+        client.text(first).await;
+        for (seq, kind) in [(1, "session"), (2, "error")] {
+            let message = client.next_text().await;
+            assert_eq!(
+                (&message["type"], &message["seq"]),
+                (&json!(kind), &json!(seq)),
+                "{first}: {message}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn pings_come_every_twenty_seconds() {
+    use std::time::Duration;
+
+    use fastwebsockets::OpCode;
+    use tokio::time::Instant;
+
+    let mut server = Server::start().await;
+    let (mut client, _line, _) = server.call("").await;
+    client.0.set_auto_pong(false);
+    // From here on time is virtual: it goes on where nothing else does.
+    tokio::time::pause();
+    let mut last = Instant::now();
+    for _ in 0..5 {
+        let frame = tokio::time::timeout(Duration::from_secs(100), client.0.read_frame()).await;
+        assert_eq!(frame.expect("a ping").unwrap().opcode, OpCode::Ping);
+        let pause = last.elapsed();
+        last = Instant::now();
+        assert!(pause.abs_diff(Duration::from_secs(20)) < Duration::from_millis(500), "after {pause:?}");
+        client.fragment(true, OpCode::Pong, b"").await;
+    }
+}
+
+#[tokio::test]
 async fn without_a_start_the_first_audio_opens_the_call_and_is_not_lost() {
     let mut server = Server::start().await;
     let id = uuid::Uuid::new_v4();
@@ -158,6 +301,25 @@ async fn orders_do_not_wait_behind_audio_that_is_held_back() {
     client.binary(&[0; 640]).await;
     client.text(r#"{"type":"interrupt"}"#).await;
     assert_eq!(line.next_seen().await, Seen::Control(Control::Interrupt));
+}
+
+#[tokio::test]
+async fn an_end_behind_a_recording_waits_until_all_of_it_was_taken_and_holds_up_nothing_else() {
+    let mut server = Server::start().await;
+    let (mut client, mut line, _) = server.call_v1("?in=pcm16").await;
+    line.room.forget_permits(1_000_000);
+    for _ in 0..3 {
+        client.binary(&[0; 640]).await;
+    }
+    client.text(r#"{"type":"end"}"#).await;
+    client.text(r#"{"type":"interrupt"}"#).await;
+    client.binary(b"too late").await;
+    assert_eq!(line.next_seen().await, Seen::Control(Control::Interrupt));
+    line.room.add_permits(1_000_000);
+    for _ in 0..3 {
+        assert_eq!(line.next_seen().await, Seen::Pushed(Bytes::from_static(&[0; 640])));
+    }
+    assert_eq!(line.next_seen().await, Seen::Control(Control::End));
 }
 
 #[tokio::test]

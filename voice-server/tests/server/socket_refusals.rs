@@ -37,7 +37,17 @@ async fn a_bad_query_is_a_problem_with_the_fields_name() {
 async fn malformed_ids_and_ids_in_use_are_not_found() {
     let mut server = Server::start().await;
     let (_client, _line, taken) = server.call("").await;
-    for id in ["nonsense", "00000000-0000-0000-0000-000000000000", "%00", &taken.to_string()] {
+    let (simple, braced, urn) = (Uuid::new_v4().simple(), Uuid::new_v4().braced(), Uuid::new_v4().urn());
+    for id in [
+        "nonsense",
+        "00000000-0000-0000-0000-000000000000",
+        "%00",
+        "%FF",
+        &simple.to_string(),
+        &braced.to_string().replace('{', "%7B").replace('}', "%7D"),
+        &urn.to_string(),
+        &taken.to_string(),
+    ] {
         let answer = server.refused(&format!("/voice/{id}"), &[]).await;
         assert_eq!((answer.status, answer.json()["code"].as_str()), (404, Some("not_found")), "{id}");
     }
@@ -49,6 +59,49 @@ async fn a_request_without_an_upgrade_is_told_what_is_wanted() {
     let answer = server.fetch(&format!("/voice/{}", Uuid::new_v4())).await;
     assert_eq!(answer.status, 426);
     assert!(answer.head.contains("upgrade: websocket") && answer.json()["code"] == "upgrade_required");
+}
+
+#[tokio::test]
+async fn a_handshake_with_a_bad_key_is_a_bad_request_and_of_another_version_one_to_upgrade() {
+    let server = Server::start().await;
+    let (key, version) = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13");
+    for (headers, status) in [
+        (&[version][..], 400),
+        (&[version, "Sec-WebSocket-Key:"], 400),
+        (&[version, "Sec-WebSocket-Key: short"], 400),
+        (&[version, key, key], 400),
+        (&[key], 426),
+        (&[key, "Sec-WebSocket-Version: 8"], 426),
+    ] {
+        let mut all = vec!["Host: localhost", "Connection: Upgrade", "Upgrade: websocket"];
+        all.extend(headers);
+        let answer = server.ask("GET", &format!("/voice/{}", Uuid::new_v4()), &all).await;
+        assert_eq!(answer.status, status, "{headers:?}");
+        assert_eq!(answer.head.contains("sec-websocket-version: 13"), status == 426, "{headers:?}");
+    }
+    assert_eq!(server.fetch("/api/v1/conversations").await.json()["items"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_to_a_plain_request_too_so_that_a_page_can_show_it() {
+    let path = format!("/voice/{}", Uuid::new_v4());
+    let server = Server::start().await;
+    for (path, headers, status) in [
+        (path.as_str(), &["Host: localhost"][..], 426),
+        (&path, &["Host: voice.example.com"], 403),
+        (&path, &["Host: localhost", "X-Page-Origin: https://evil.example"], 403),
+        ("/voice/nonsense", &["Host: localhost"], 404),
+        ("/voice/nonsense", &["Host: voice.example.com"], 403),
+    ] {
+        let answer = server.ask("GET", path, headers).await;
+        assert_eq!(answer.status, status, "{headers:?}");
+        assert!(answer.json()["detail"].is_string());
+    }
+    let config = Config { anonymous: Some(false), ..Config::default() };
+    let server = Server::with(Wish { config, ..Wish::default() }).await;
+    let answer = server.fetch(&path).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("VOICE_ANONYMOUS"));
 }
 
 #[tokio::test]
@@ -101,6 +154,39 @@ async fn a_message_over_the_limit_closes_with_1009_whole_or_in_fragments() {
     let (mut client, line, _) = server.call("").await;
     client.fragment(false, OpCode::Binary, &[1; 600]).await;
     client.fragment(true, OpCode::Continuation, &[1; 600]).await;
+    assert_eq!(ends_with(&mut client, line).await.0, 1009);
+}
+
+#[tokio::test]
+async fn audio_that_piles_up_beyond_its_room_closes_with_1009() {
+    let limits = Limits { message: 60 << 10, backlog: 64 << 10, ..Limits::default() };
+    let mut server = Server::with(limited(limits)).await;
+    let (mut client, mut line, _) = server.call("").await;
+    let message = vec![7; 60 << 10];
+    for _ in 0..12 {
+        // Whoever keeps up may send for ever.
+        client.binary(&message).await;
+        assert!(matches!(line.next_seen().await, Seen::Pushed(_)));
+    }
+    line.room.forget_permits(1_000_000);
+    client.binary(&message).await;
+    client.binary(&message).await;
+    let (code, reason) = ends_with(&mut client, line).await;
+    assert_eq!(code, 1009);
+    assert!(reason.contains("waits"), "{reason}");
+}
+
+#[tokio::test]
+async fn text_over_its_limit_closes_with_1009_whole_or_in_fragments() {
+    let mut server = Server::start().await;
+    let long = vec![b' '; (64 << 10) + 1];
+    let (mut client, line, _) = server.call_v1("?in=pcm16").await;
+    client.fragment(true, OpCode::Text, &long).await;
+    assert_eq!(ends_with(&mut client, line).await.0, 1009);
+
+    let (mut client, line, _) = server.call_v1("?in=pcm16").await;
+    client.fragment(false, OpCode::Text, &long[..40_000]).await;
+    client.fragment(true, OpCode::Continuation, &long[..40_000]).await;
     assert_eq!(ends_with(&mut client, line).await.0, 1009);
 }
 

@@ -5,14 +5,16 @@
 use super::Facts;
 use super::criteria::Criteria;
 use super::fact::Fact;
-use super::listing::Listing;
+use super::listing::{Listing, Status};
 use super::memory::{
     ASK_CONTACT, ASK_MORE, ASK_NUMBER, ASK_SEE, ASK_WHEN, ASK_WHICH, ASK_WHICH_MORE, Memory, Offer,
 };
 use super::question::{Extreme, Question};
 use super::tell::{
-    baths_phrase, beds_phrase, count_word, dollars, grouped, line, listed, price, summary, tell,
+    baths_phrase, beds_phrase, count_word, dollars, grouped, line, listed, price, standing, standing_opening,
+    summary, tell,
 };
+use crate::text::chunker::Chunker;
 
 /// Homes that are named one by one in an answer; a listener keeps no more in mind.
 const MAX_NAMED: usize = 3;
@@ -25,8 +27,24 @@ pub(super) fn greeting(facts: &Facts) -> String {
     }
 }
 
-/// The answer to a question; never empty.
+/// Most words of the first clause: the voice starts when it has been made, so it is kept short.
+const MAX_FIRST_WORDS: usize = 5;
+
+/// The answer to a question; never empty. Its first clause has at most [`MAX_FIRST_WORDS`] words.
 pub(super) fn answer(question: &Question, memory: &Memory, facts: &Facts) -> String {
+    start_early(answer_in_full(question, memory, facts))
+}
+
+/// Opens an answer whose first clause is long, such as one that starts with an address, with a short one.
+fn start_early(answer: String) -> String {
+    let mut chunker = Chunker::default();
+    chunker.push_delta(&answer);
+    chunker.finish();
+    let first = chunker.poll_clause().map_or(0, |clause| clause.split_whitespace().count());
+    if first > MAX_FIRST_WORDS { format!("Let me see. {answer}") } else { answer }
+}
+
+fn answer_in_full(question: &Question, memory: &Memory, facts: &Facts) -> String {
     match question {
         Question::Greeting => greeting(facts),
         Question::Thanks => "You are very welcome. Is there anything else you would like to know?".into(),
@@ -52,13 +70,32 @@ pub(super) fn answer(question: &Question, memory: &Memory, facts: &Facts) -> Str
         Question::Extreme(extreme, criteria) => extreme_home(*extreme, criteria, memory, facts),
         Question::Fact { homes, facts: asked } => fact(homes, asked, memory, facts),
         Question::Compare { homes, facts: asked } => compare(*homes, asked, facts),
-        Question::UnknownStreet(street) => {
-            let cities =
-                cities(facts).map_or_else(String::new, |cities| format!(" I know homes in {cities}."));
-            format!("I don't have that one. There is nothing on {street} on our list.{cities}")
+        Question::UnknownStreet { said, near } => {
+            let near = near.filter(|home| facts.listings.at(*home).is_some_and(Listing::is_available));
+            let rest = match near {
+                Some(home) => nearest_home(&[home], facts),
+                None => cities(facts).map_or_else(String::new, |cities| format!("I know homes in {cities}.")),
+            };
+            // A number that was said stands first.
+            let missing = if said.starts_with(|c: char| c.is_ascii_digit()) {
+                format!("{said} is not on our list.")
+            } else {
+                format!("There is nothing on {said} on our list.")
+            };
+            format!("I don't have that one. {missing} {rest}")
+        }
+        Question::Unlisted { said, homes } => {
+            format!("I don't have that one. {said} is not on our list. {}", nearest_home(homes, facts))
         }
         Question::NotUnderstood => format!("Sorry, I missed that. {}", help()),
     }
+}
+
+/// The home to offer where another was asked for: the first that can be had, else the first.
+fn nearest_home(homes: &[usize], facts: &Facts) -> String {
+    let mut all = homes.iter().filter_map(|home| facts.listings.at(*home));
+    let nearest = all.clone().find(|listing| listing.is_available()).or_else(|| all.next());
+    nearest.map_or_else(|| help().to_owned(), |l| format!("The nearest I have is {}. {ASK_MORE}", line(l)))
 }
 
 /// What can be asked. It names no home, because "it" would be that home from then on.
@@ -68,7 +105,7 @@ fn help() -> &'static str {
 
 fn cities(facts: &Facts) -> Option<String> {
     let mut cities: Vec<String> = Vec::new();
-    for listing in facts.listings.all() {
+    for listing in facts.listings.all().iter().filter(|listing| listing.is_available()) {
         if !cities.contains(&listing.city) {
             cities.push(listing.city.clone());
         }
@@ -89,7 +126,11 @@ fn yes(memory: &Memory, facts: &Facts) -> String {
 }
 
 fn described(listing: &Listing) -> String {
-    format!("Here is that home. {} {ASK_SEE}", summary(listing))
+    match standing_opening(listing) {
+        // What cannot be had is not offered.
+        Some(opening) => format!("{opening} {}", summary(listing)),
+        None => format!("Here is that home. {} {ASK_SEE}", summary(listing)),
+    }
 }
 
 fn contact(name: Option<&str>, phone: bool) -> String {
@@ -105,15 +146,27 @@ fn contact(name: Option<&str>, phone: bool) -> String {
 
 fn viewing(home: Option<usize>, when: Option<&str>, memory: &Memory, facts: &Facts) -> String {
     let earlier = memory.viewing.as_ref().and_then(|(_, when)| when.as_deref());
-    match (home.and_then(|home| facts.listings.at(home)), when.or(earlier)) {
+    let home = home.and_then(|home| facts.listings.at(home));
+    if let Some(listing) = home.filter(|listing| listing.status == Status::Closed) {
+        return format!(
+            "I'm afraid not. {} It can no longer be seen.",
+            standing(listing).unwrap_or_default()
+        );
+    }
+    // A home that is taken or not out yet may be shown or not: the team knows.
+    let but = home.and_then(standing).map_or_else(String::new, |standing| format!(" {standing}"));
+    match (home, when.or(earlier)) {
         (Some(listing), Some(when)) => {
-            format!("I will pass that on to the team: viewing of {}, {when}.", listing.address())
+            format!(
+                "I will pass that on. It goes to the team: viewing of {}, {when}.{but}",
+                listing.address()
+            )
         }
         (Some(listing), None) => {
-            format!("Gladly, I will pass that on: a viewing of {}. {ASK_WHEN}", listing.address())
+            format!("I will pass that on.{but} It is a viewing of {}. {ASK_WHEN}", listing.address())
         }
-        (None, Some(_)) => format!("Gladly, I will pass that on. {ASK_WHICH}"),
-        (None, None) => format!("Gladly, I can pass that on. {ASK_WHICH}"),
+        (None, Some(_)) => format!("I will pass that on. {ASK_WHICH}"),
+        (None, None) => format!("I can pass that on. {ASK_WHICH}"),
     }
 }
 
@@ -125,8 +178,13 @@ fn search(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     if found.is_empty() {
         return nothing_found(criteria, memory, facts);
     }
-    let kind = if criteria.is_set() { "like that" } else { "homes for sale" };
-    named(&found, &format!("We have {} {kind}.", count_word(found.len())), facts)
+    let kind = if criteria.is_set() { "like that" } else { "for sale" };
+    named(
+        &found,
+        &format!("We have {} {kind}.", count_word(found.len())),
+        &taken(criteria, &found, facts),
+        facts,
+    )
 }
 
 /// More of what was searched for, without what was just named.
@@ -136,31 +194,44 @@ fn others(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     if found.is_empty() {
         return "That is all of them. You can ask for other homes by price, area or bedrooms.".into();
     }
-    named(&found, &format!("There are {} more.", count_word(found.len())), facts)
+    named(&found, &format!("There are {} more.", count_word(found.len())), "", facts)
 }
 
-/// The first of the homes found, behind the sentence that counts them.
-fn named(found: &[usize], opening: &str, facts: &Facts) -> String {
+/// That other homes would fit, and why they cannot be had; said where there is little else to name.
+fn taken(criteria: &Criteria, found: &[usize], facts: &Facts) -> String {
+    if found.len() >= MAX_NAMED || !criteria.narrows() {
+        return String::new();
+    }
+    let room = MAX_NAMED - found.len();
+    let taken = criteria.find_taken(&facts.listings);
+    let taken = taken.iter().filter_map(|home| facts.listings.at(*home)).filter_map(standing);
+    taken.take(room).map(|standing| format!(" {standing}")).collect()
+}
+
+/// The first of the homes found, behind the sentence that counts them; `taken` goes before the question.
+fn named(found: &[usize], opening: &str, taken: &str, facts: &Facts) -> String {
     let lines: Vec<String> =
         found.iter().take(MAX_NAMED).filter_map(|home| facts.listings.at(*home)).map(line).collect();
     match found.len() {
-        1 if opening.starts_with("We") => format!("Yes, we have one. It is {}. {ASK_MORE}", lines.concat()),
+        1 if opening.starts_with("We") => {
+            format!("Yes, we have one. It is {}.{taken} {ASK_MORE}", lines.concat())
+        }
         1 => format!("There is one more. It is {}. {ASK_MORE}", lines.concat()),
-        n if n <= MAX_NAMED => format!("{opening} {}. {ASK_WHICH_MORE}", joined(&lines)),
+        n if n <= MAX_NAMED => format!("{opening} {}.{taken} {ASK_WHICH_MORE}", joined(&lines)),
         _ => format!("{opening} The least expensive are {}. {ASK_WHICH_MORE}", joined(&lines)),
     }
 }
 
 fn coverage(facts: &Facts) -> String {
     let mut kinds: Vec<String> = Vec::new();
-    for listing in facts.listings.all() {
+    for listing in facts.listings.all().iter().filter(|listing| listing.is_available()) {
         let kind = format!("{}s", listing.kind.noun());
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
     }
     match cities(facts) {
-        Some(cities) => format!("Our list has {}. They are in {cities}.", listed(&kinds)),
+        Some(cities) => format!("This is what we have: {}. They are in {cities}.", listed(&kinds)),
         None => search(&Criteria::default(), &Memory::default(), facts),
     }
 }
@@ -178,6 +249,11 @@ fn nothing_found(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String 
         let cities = cities(facts).unwrap_or_default();
         return format!("Not in {town}, I'm afraid. Our homes are in {cities}.");
     }
+    let opening = match (other_terms(criteria, facts), taken(criteria, &[], facts)) {
+        (Some(other), _) => other,
+        (None, taken) if !taken.is_empty() => format!("Nothing available, I'm afraid.{taken}"),
+        _ => "I found nothing like that.".into(),
+    };
     let near: Vec<String> = criteria
         .nearest(&facts.listings, 3)
         .iter()
@@ -186,19 +262,52 @@ fn nothing_found(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String 
         .filter_map(|home| facts.listings.at(*home))
         .map(line)
         .collect();
+    // So that the closest home is not taken for the other kind.
+    let terms = match criteria.lease {
+        Some(true) => " for rent",
+        Some(false) => " for sale",
+        None => "",
+    };
     match near.len() {
-        0 => format!("I found nothing like that. {}", help()),
-        1 => format!("I found nothing like that. The closest is {}. {ASK_MORE}", near.concat()),
-        _ => format!("I found nothing like that. The closest are {}. {ASK_WHICH_MORE}", joined(&near)),
+        0 => format!("{opening} {}", help()),
+        1 => format!("{opening} The closest{terms} is {}. {ASK_MORE}", near.concat()),
+        _ => format!("{opening} The closest{terms} are {}. {ASK_WHICH_MORE}", joined(&near)),
     }
+}
+
+/// What there is for sale where nothing fits for rent, and the other way round.
+fn other_terms(criteria: &Criteria, facts: &Facts) -> Option<String> {
+    let lease = criteria.lease?;
+    let (asked, other) = if lease { ("rent", "sale") } else { ("sale", "rent") };
+    let offered = facts.listings.all().iter().any(|l| l.is_available() && l.lease == lease);
+    if !offered {
+        return Some(format!("Nothing for {asked}, I'm afraid. All our homes are for {other}."));
+    }
+    let found = Criteria { lease: Some(!lease), ..criteria.clone() }.find(&facts.listings);
+    let first = found.first().and_then(|home| facts.listings.at(*home))?;
+    let rest = match found.len() {
+        1 => format!("It is {}", line(first)),
+        _ => format!("The least expensive is {}", line(first)),
+    };
+    let are = if found.len() == 1 { "is" } else { "are" };
+    Some(format!(
+        "Not for {asked}, I'm afraid. {} like that {are} for {other}. {rest}.",
+        super::streets::capitalised(&count_word(found.len()))
+    ))
 }
 
 fn count(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     if !criteria.is_set() {
-        let rent = facts.listings.all().iter().filter(|l| l.lease).count();
-        let sale = facts.listings.all().len() - rent;
+        let all = facts.listings.all();
+        let rent = all.iter().filter(|l| l.is_available() && l.lease).count();
+        let sale = all.iter().filter(|l| l.is_available()).count() - rent;
+        let taken = match all.iter().filter(|l| !l.is_available() && l.status != Status::Closed).count() {
+            0 => "",
+            1 => " Another one is not available at the moment.",
+            _ => " Some others are not available at the moment.",
+        };
         return format!(
-            "We have {} homes. {} for sale and {} for rent.",
+            "We have {} homes. {} for sale and {} for rent.{taken}",
             count_word(sale + rent),
             super::streets::capitalised(&count_word(sale)),
             count_word(rent)
@@ -211,10 +320,13 @@ fn count(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
         .filter_map(|home| facts.listings.at(*home))
         .map(Listing::address)
         .collect();
+    let taken = taken(criteria, &found, facts);
     match found.len() {
         0 => nothing_found(criteria, memory, facts),
-        1 => format!("There is just one. It is {}. {ASK_MORE}", addresses.concat()),
-        n if n <= MAX_NAMED => format!("There are {} of those. {}.", count_word(n), listed(&addresses)),
+        1 => format!("There is just one. It is {}.{taken} {ASK_MORE}", addresses.concat()),
+        n if n <= MAX_NAMED => {
+            format!("There are {} of those. {}.{taken}", count_word(n), listed(&addresses))
+        }
         n => format!("There are {} of those. {} among them.", count_word(n), listed(&addresses)),
     }
 }
@@ -227,12 +339,27 @@ fn extreme_home(extreme: Extreme, criteria: &Criteria, memory: &Memory, facts: &
                 Extreme::Largest | Extreme::Smallest => {
                     listing.area_sqft.map(|area| format!(" It has {} square feet.", grouped(area)))
                 }
+                Extreme::LargestLot | Extreme::SmallestLot => {
+                    listing.lot_sqft.map(|lot| format!(" Its lot has {} square feet.", grouped(lot)))
+                }
                 Extreme::Newest | Extreme::Oldest => {
                     listing.year.map(|year| format!(" It was built in {year}."))
                 }
                 _ => None,
             };
-            format!("That is {}.{} {ASK_MORE}", line(listing), why.unwrap_or_default())
+            let opening = match extreme {
+                Extreme::Cheapest => "This is the least expensive",
+                Extreme::Dearest => "This is the most expensive",
+                Extreme::Largest => "This is the largest",
+                Extreme::Smallest => "This is the smallest",
+                Extreme::LargestLot => "This has the largest lot",
+                Extreme::SmallestLot => "This has the smallest lot",
+                Extreme::Newest => "This is the newest",
+                Extreme::Oldest => "This is the oldest",
+                Extreme::MostBeds => "This has the most bedrooms",
+                Extreme::Nearest => "It is this one",
+            };
+            format!("{opening}: {}.{} {ASK_MORE}", line(listing), why.unwrap_or_default())
         }
         None => nothing_found(criteria, memory, facts),
     }
@@ -265,24 +392,31 @@ fn fact(homes: &[usize], asked: &[Fact], memory: &Memory, facts: &Facts) -> Stri
                 .filter(|fact| !(both && **fact == Fact::Baths))
                 .map(|fact| tell(fact, listing, false))
                 .collect();
-            format!("{} That is {}.", told.join(" "), listing.address())
+            let fresh = homes.first().copied() != memory.focus;
+            let standing = standing(listing).filter(|_| fresh).map_or_else(String::new, |s| format!(" {s}"));
+            format!("{} That is {}.{standing}", told.join(" "), listing.address())
         }
         (several, [Fact::Describe] | []) => {
             let lines: Vec<String> = several.iter().take(MAX_NAMED).map(|l| line(l)).collect();
             format!("Here they are. {}.", joined(&lines))
         }
         (several, asked) => {
+            let several = &several[..several.len().min(MAX_NAMED)];
             let told: Vec<String> = several
                 .iter()
-                .take(MAX_NAMED)
                 .map(|l| {
                     let facts: Vec<String> = asked.iter().map(|fact| short_fact(fact, l)).collect();
                     format!("{} {}", l.address(), facts.join(" and "))
                 })
                 .collect();
-            format!("Here is what I have: {}.", joined(&told))
+            format!("Here is what I have: {}.{}", joined(&told), standings(several))
         }
     }
+}
+
+/// Which of the homes cannot be had, said behind what was told of them.
+fn standings(listings: &[&Listing]) -> String {
+    listings.iter().filter_map(|listing| standing(listing)).map(|standing| format!(" {standing}")).collect()
 }
 
 /// A fact behind an address, for homes told side by side: "has a two-car garage".
@@ -294,7 +428,11 @@ fn short_fact(fact: &Fact, listing: &Listing) -> String {
         None => unknown(),
     };
     match fact {
+        Fact::Price if listing.status == Status::Closed => format!("was {}", price(listing)),
         Fact::Price => format!("is {}", price(listing)),
+        Fact::ForRent | Fact::ForSale => {
+            format!("is for {} at {}", if listing.lease { "rent" } else { "sale" }, price(listing))
+        }
         Fact::Beds => beds_phrase(listing).map_or_else(unknown, |beds| format!("has {beds}")),
         Fact::Baths => baths_phrase(listing).map_or_else(unknown, |baths| format!("has {baths}")),
         Fact::Size => {
@@ -320,7 +458,9 @@ fn short_fact(fact: &Fact, listing: &Listing) -> String {
         Fact::Place => format!("is in {}", listing.city),
         Fact::Agent => listing.agent.as_ref().map_or_else(unknown, |agent| format!("is with {agent}")),
         Fact::Schools if !listing.schools.is_empty() => format!("has {}", listed(&listing.schools)),
-        Fact::Status => format!("is {}", listing.status.to_lowercase()),
+        Fact::Status | Fact::Standing if listing.is_available() => "is available".into(),
+        // Said for all of them at the end.
+        Fact::Status | Fact::Standing => "is not available".into(),
         Fact::Stories => {
             listing.stories.map_or_else(unknown, |s| format!("has stories: {}", count_word(s as usize)))
         }
@@ -332,9 +472,17 @@ fn compare(homes: (usize, usize), asked: &[Fact], facts: &Facts) -> String {
     let (Some(a), Some(b)) = (facts.listings.at(homes.0), facts.listings.at(homes.1)) else {
         return format!("I need two homes. {ASK_WHICH}");
     };
+    format!("{}{}", compared(a, b, asked), standings(&[a, b]))
+}
+
+fn compared(a: &Listing, b: &Listing, asked: &[Fact]) -> String {
     let by_price = || {
         let (low, high) = if b.price < a.price { (b, a) } else { (a, b) };
-        if low.price == high.price {
+        if a.lease != b.lease {
+            // A month's rent is not less than a price.
+            let terms = |l: &Listing| format!("{} {}", l.address(), short_fact(&Fact::ForRent, l));
+            format!("They are not alike: {}, and {}.", terms(a), terms(b))
+        } else if low.price == high.price {
             format!("They cost the same: both {} and {} are {}.", a.address(), b.address(), price(a))
         } else {
             format!(
@@ -364,6 +512,19 @@ fn compare(homes: (usize, usize), asked: &[Fact], facts: &Facts) -> String {
                 let (large, small, most, least) = if x > y { (a, b, x, y) } else { (b, a, y, x) };
                 format!(
                     "{} is larger: {} square feet, against {} at {}.",
+                    large.address(),
+                    grouped(most),
+                    grouped(least),
+                    small.address()
+                )
+            }
+            _ => side_by_side(a, b, asked),
+        },
+        [Fact::Lot] => match (a.lot_sqft, b.lot_sqft) {
+            (Some(x), Some(y)) if x != y => {
+                let (large, small, most, least) = if x > y { (a, b, x, y) } else { (b, a, y, x) };
+                format!(
+                    "{} has the larger lot: {} square feet, against {} at {}.",
                     large.address(),
                     grouped(most),
                     grouped(least),

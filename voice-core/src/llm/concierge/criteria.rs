@@ -3,7 +3,7 @@
 //! Pure. Invariant: a criterion is only what was said; the only one assumed is that homes are for sale unless rent is
 //! spoken of.
 
-use super::listing::{HomeKind, Listing, Listings};
+use super::listing::{HomeKind, Listing, Listings, Status};
 use super::numbers::{NumberWishes, Range, read_wishes};
 use super::streets::{capitalised, similarity, sound_of};
 
@@ -13,7 +13,9 @@ pub(super) struct Criteria {
     pub(super) price: Range,
     pub(super) beds: Range,
     pub(super) baths: Range,
+    /// Living area.
     pub(super) sqft: Range,
+    pub(super) lot: Range,
     pub(super) year: Range,
     pub(super) cars: Option<u32>,
     pub(super) stories: Option<u32>,
@@ -29,6 +31,8 @@ pub(super) struct Criteria {
     pub(super) pets: bool,
     pub(super) no_fee: bool,
     pub(super) lease: Option<bool>,
+    /// Both for sale and for rent were asked for.
+    pub(super) both: bool,
 }
 
 impl Criteria {
@@ -41,7 +45,13 @@ impl Criteria {
     ) -> Self {
         let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
         let mut lease = None;
-        if has(&["rent", "rental", "rentals", "renting", "lease", "leasing", "monthly", "tenant"])
+        let both = phrase(words, &["sale", "or", "rent"])
+            || phrase(words, &["sale", "or", "for", "rent"])
+            || phrase(words, &["rent", "or", "buy"])
+            || phrase(words, &["buy", "or", "rent"]);
+        if both {
+            // Neither is narrowed to.
+        } else if has(&["rent", "rental", "rentals", "renting", "lease", "leasing", "monthly", "tenant"])
             || phrase(words, &["a", "month"])
             || phrase(words, &["per", "month"])
         {
@@ -49,14 +59,15 @@ impl Criteria {
         } else if has(&["buy", "buying", "sale", "sell", "purchase", "own"]) {
             lease = Some(false);
         }
-        let heard = mended(words);
         let apartment = has(&["apartment", "apartments"]);
         let rent = lease == Some(true) || lease.is_none() && (renting || apartment);
-        let NumberWishes { price, beds, baths, sqft, year, cars, stories } = read_wishes(&heard, taken, rent);
+        let NumberWishes { price, beds, baths, sqft, lot, year, cars, stories } =
+            read_wishes(words, taken, rent);
         if lease.is_none() && price.most.is_some_and(|most| most < 20_000.0) {
             lease = Some(true);
         }
-        let mut criteria = Self { price, beds, baths, sqft, year, cars, stories, lease, ..Self::default() };
+        let mut criteria =
+            Self { price, beds, baths, sqft, lot, year, cars, stories, lease, both, ..Self::default() };
         criteria.kind = if has(&["condo", "condos", "condominium", "condominiums"]) {
             Some(HomeKind::Condo)
         } else if has(&["townhouse", "townhouses", "townhome", "townhomes"])
@@ -100,12 +111,14 @@ impl Criteria {
             || self.beds.is_set()
             || self.baths.is_set()
             || self.sqft.is_set()
+            || self.lot.is_set()
             || self.year.is_set()
             || self.kind.is_some()
             || self.bungalow
             || self.place.is_some()
             || self.elsewhere.is_some()
             || self.lease.is_some()
+            || self.both
     }
 
     /// These criteria on top of earlier ones: what is said now replaces its like, the rest stays.
@@ -121,6 +134,7 @@ impl Criteria {
             beds: range(self.beds, earlier.beds),
             baths: range(self.baths, earlier.baths),
             sqft: range(self.sqft, earlier.sqft),
+            lot: range(self.lot, earlier.lot),
             year: range(self.year, earlier.year),
             cars: self.cars.or(earlier.cars),
             stories: self.stories.or(earlier.stories),
@@ -133,40 +147,58 @@ impl Criteria {
             fireplace: self.fireplace.or(earlier.fireplace),
             pets: self.pets || earlier.pets,
             no_fee: self.no_fee || earlier.no_fee,
-            lease: self.lease.or(earlier.lease),
+            lease: if self.both { None } else { self.lease.or(earlier.lease) },
+            both: self.both || earlier.both && self.lease.is_none(),
         }
     }
 
-    /// Places of the listings that fit, cheapest first. Homes for sale, unless only rentals fit or rent was said.
+    /// Places of the available listings that fit, cheapest first. Homes for sale, unless only rentals fit or rent was
+    /// said.
     pub(super) fn find(&self, listings: &Listings) -> Vec<usize> {
-        let fitting = |lease: Option<bool>| {
+        let fitting = |lease: bool| {
             let mut found: Vec<usize> = (0..listings.all().len())
                 .filter(|place| {
                     listings
                         .at(*place)
-                        .is_some_and(|l| lease.is_none_or(|x| x == l.lease) && self.misses(l) == 0.0)
+                        .is_some_and(|l| l.is_available() && lease == l.lease && self.misses(l) == 0.0)
                 })
                 .collect();
             found.sort_by_key(|place| listings.at(*place).map(|l| l.price));
             found
         };
         match self.lease {
-            Some(lease) => fitting(Some(lease)),
+            Some(lease) => fitting(lease),
+            None if self.both => [fitting(false), fitting(true)].concat(),
             None => {
-                let sale = fitting(Some(false));
-                if sale.is_empty() { fitting(Some(true)) } else { sale }
+                let sale = fitting(false);
+                if sale.is_empty() { fitting(true) } else { sale }
             }
         }
     }
 
-    /// The listings that come nearest, best first, at most `most`. Rentals stay with rentals.
+    /// What fits and cannot be had: taken already, or not on the market yet. Sold homes are past and stay out.
+    pub(super) fn find_taken(&self, listings: &Listings) -> Vec<usize> {
+        let lease = self.lease.unwrap_or(self.kind == Some(HomeKind::Apartment));
+        (0..listings.all().len())
+            .filter(|place| {
+                listings.at(*place).is_some_and(|l| {
+                    !l.is_available()
+                        && l.status != Status::Closed
+                        && l.lease == lease
+                        && self.misses(l) == 0.0
+                })
+            })
+            .collect()
+    }
+
+    /// The available listings that come nearest, best first, at most `most`. Rentals stay with rentals.
     pub(super) fn nearest(&self, listings: &Listings, most: usize) -> Vec<usize> {
         let lease = self.lease.unwrap_or(self.kind == Some(HomeKind::Apartment));
         let mut ranked: Vec<(f64, u64, usize)> = listings
             .all()
             .iter()
             .enumerate()
-            .filter(|(_, listing)| listing.lease == lease)
+            .filter(|(_, listing)| listing.is_available() && listing.lease == lease)
             .map(|(place, listing)| (self.misses(listing), listing.price, place))
             .collect();
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -197,6 +229,7 @@ impl Criteria {
             + range(&self.beds, l.beds.map(f64::from), 1.0)
             + range(&self.baths, l.baths(), 1.0)
             + range(&self.sqft, l.area_sqft.map(|v| v as f64), 500.0)
+            + range(&self.lot, l.lot_sqft.map(|v| v as f64), 3000.0)
             + range(&self.year, l.year.map(f64::from), 15.0)
             + flag(self.cars.is_some_and(|cars| l.garage.unwrap_or(0) < cars), 1.0)
             + flag(self.stories.is_some() && l.stories != self.stories, 1.0)
@@ -215,29 +248,6 @@ impl Criteria {
 /// Whether the words stand in the text in this order, side by side.
 pub(super) fn phrase(words: &[String], phrase: &[&str]) -> bool {
     words.windows(phrase.len()).any(|window| window.iter().zip(phrase).all(|(a, b)| a == b))
-}
-
-/// Room counts that recognisers hear as other words: "a to bedroom", "tree bedroom".
-fn mended(words: &[String]) -> Vec<String> {
-    let mut out = words.to_vec();
-    for i in 0..out.len().saturating_sub(1) {
-        if !matches!(
-            out[i + 1].as_str(),
-            "bed" | "beds" | "bedroom" | "bedrooms" | "bath" | "baths" | "bathroom"
-        ) {
-            continue;
-        }
-        let after_article = i.checked_sub(1).is_some_and(|j| matches!(out[j].as_str(), "a" | "with"));
-        let meant = match out[i].as_str() {
-            "to" | "too" => "two",
-            "tree" | "free" => "three",
-            "for" | "fore" if after_article => "four",
-            "won" => "one",
-            _ => continue,
-        };
-        out[i] = meant.into();
-    }
-    out
 }
 
 /// `Some(true)` where one of `names` is spoken of, `Some(false)` where it is to be absent.

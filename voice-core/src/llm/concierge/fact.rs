@@ -19,7 +19,14 @@ pub(super) enum Fact {
     Fireplace,
     Pets,
     Schools,
+    /// Whether it is available.
     Status,
+    /// What its status is, also asked as "is it sold?", which no plain yes or no may answer.
+    Standing,
+    /// Whether it is for rent, and the rent.
+    ForRent,
+    /// Whether it is for sale.
+    ForSale,
     Agent,
     Place,
     Kind,
@@ -39,11 +46,18 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
     let says = |p: &[&str]| phrase(words, p);
     let fee = has(&["hoa", "association", "fee", "fees", "dues", "homeowners"]) || says(&["h", "o", "a"]);
     let taxes = has(&["tax", "taxes"]);
-    let lot = has(&["acre", "acres", "land", "plot"])
+    let rent = has(&["rent", "rents", "lease", "leasing", "renting"]);
+    let sale = says(&["for", "sale"]) || has(&["buy", "purchase"]);
+    let yard = has(&["yard", "backyard"]) && (says(&["how", "big"]) || says(&["how", "large"]));
+    let lot = has(&["acre", "acres", "acreage", "land", "plot"])
         || says(&["the", "lot"])
         || says(&["its", "lot"])
         || says(&["lot", "size"])
-        || says(&["a", "big", "lot"]);
+        || says(&["a", "big", "lot"])
+        || yard;
+    let terms = rent || sale;
+    // Amounts that are neither the price nor in the data.
+    let other_cost = has(&["deposit", "mortgage", "insurance", "utilities", "electricity", "loan"]);
     let mut facts = Vec::new();
     let mut add = |asked: bool, fact: Fact| {
         if asked {
@@ -56,16 +70,22 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
     let space = has(&["space", "footage", "sqft", "spacious"])
         || says(&["square", "feet"])
         || says(&["square", "foot"]);
+    let standing = has(&["status", "pending", "sold", "contract", "taken", "gone", "rented"])
+        || says(&["coming", "soon"])
+        || says(&["off", "the", "market"]);
     let counted = beds || baths || space || lot || has(&["garage", "cars", "parking"]);
     add(
-        has(&["price", "priced", "cost", "costs", "asking", "expensive", "rent", "pricing", "money"])
+        has(&["price", "priced", "cost", "costs", "asking", "expensive", "pricing", "money"])
             && !fee
             && !taxes
-            || says(&["how", "much"]) && !fee && !taxes && !counted
+            && !terms
+            || says(&["how", "much"]) && !fee && !taxes && !terms && !other_cost && !counted
             || says(&["go", "for"])
             || says(&["going", "for"]),
         Fact::Price,
     );
+    add(rent, Fact::ForRent);
+    add(sale && !rent, Fact::ForSale);
     add(fee, Fact::Fee);
     add(taxes, Fact::Taxes);
     add(beds, Fact::Beds);
@@ -74,7 +94,9 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
     add(has(&["pool", "swimming", "swim"]), Fact::Pool);
     add(lot, Fact::Lot);
     let big = says(&["how", "big"]) || says(&["how", "large"]) || says(&["how", "small"]) || has(&["size"]);
-    add(space || big && !lot && !beds, Fact::Size);
+    // "How many square feet is the lot" asks about the lot alone.
+    let inside = has(&["living", "interior", "inside"]);
+    add((space || big && !beds) && (!lot || inside), Fact::Size);
     add(
         has(&["built", "age", "constructed"])
             || says(&["how", "old"])
@@ -86,11 +108,8 @@ pub(super) fn asked_facts(words: &[String]) -> Vec<Fact> {
     add(has(&["fireplace", "fireplaces"]), Fact::Fireplace);
     add(has(&["pet", "pets", "dog", "dogs", "cat", "cats"]), Fact::Pets);
     add(schools, Fact::Schools);
-    add(
-        has(&["available", "status", "pending", "sold", "contract", "taken"])
-            || says(&["on", "the", "market"]),
-        Fact::Status,
-    );
+    add((has(&["available"]) || says(&["on", "the", "market"])) && !standing && !terms, Fact::Status);
+    add(standing, Fact::Standing);
     add(
         has(&["agent", "realtor", "agent's", "broker"])
             || says(&["who", "is", "selling"])

@@ -1,8 +1,9 @@
 //! Listings as the concierge knows them: read from RESO Web API payloads, checked once, then only looked up.
 //!
 //! Field names follow the RESO Data Dictionary 2.0, resource Property. Listings that may not be shown to the public
-//! (`InternetEntireListingDisplayYN`, `InternetAddressDisplayYN`, `StandardStatus`) are left out, so that nothing
-//! above can say them. Invariant: every [`Listing`] has a price, an address and a city.
+//! (`InternetEntireListingDisplayYN`, `InternetAddressDisplayYN`), and those withdrawn in any way, are left out, so that
+//! nothing above can say them. Sold, taken and coming homes stay, each with its [`Status`], because callers ask about
+//! them. Invariant: every [`Listing`] has a price, an address and a city.
 
 use std::sync::LazyLock;
 
@@ -68,6 +69,36 @@ pub enum Pool {
     Shared,
 }
 
+/// Whether a home can be had, of `StandardStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// On the market.
+    Active,
+    /// Announced, and not on the market yet.
+    ComingSoon,
+    /// `Active Under Contract`: taken, with conditions still open.
+    UnderContract,
+    /// Taken; only the closing is awaited.
+    Pending,
+    /// Sold, or rented.
+    Closed,
+}
+
+impl Status {
+    /// The status of a value in its spaced writing; `None` for homes that are withdrawn, expired, on hold or not
+    /// complete.
+    fn read(value: &str) -> Option<Self> {
+        Some(match value {
+            "Active" => Self::Active,
+            "Coming Soon" => Self::ComingSoon,
+            "Active Under Contract" => Self::UnderContract,
+            "Pending" => Self::Pending,
+            "Closed" | "Sold" => Self::Closed,
+            _ => return None,
+        })
+    }
+}
+
 /// One home for sale or rent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
@@ -91,8 +122,8 @@ pub struct Listing {
     pub bungalow: bool,
     /// For rent, with a monthly price; otherwise for sale.
     pub lease: bool,
-    /// `StandardStatus` in its spoken writing, such as `Active Under Contract`.
-    pub status: String,
+    /// Whether it can be had.
+    pub status: Status,
     /// Price in whole dollars; of a rental, each month.
     pub price: u64,
     /// Bedrooms.
@@ -144,6 +175,11 @@ impl Listing {
         address
     }
 
+    /// Whether it is on the market and nobody has taken it: only such a home may be offered.
+    pub fn is_available(&self) -> bool {
+        self.status == Status::Active
+    }
+
     /// Bathrooms with halves counted as halves.
     pub fn baths(&self) -> Option<f64> {
         self.full_baths.map(|full| f64::from(full) + f64::from(self.half_baths) / 2.0)
@@ -176,8 +212,8 @@ impl Listings {
         }
         let mut all = Vec::with_capacity(rows.len());
         for (place, row) in rows.into_iter().enumerate() {
-            if row.may_be_shown() {
-                all.push(row.check(place)?);
+            if let Some(status) = row.shown_status() {
+                all.push(row.check(place, status)?);
             }
         }
         Ok(Self { all })
@@ -263,13 +299,16 @@ struct Row {
 }
 
 impl Row {
-    fn may_be_shown(&self) -> bool {
-        let status = self.standard_status.as_deref().map(spaced);
-        let open = matches!(status.as_deref(), None | Some("Active" | "Active Under Contract" | "Pending"));
-        open && self.display != Some(false) && self.display_address != Some(false)
+    /// The status of a listing that may be shown.
+    fn shown_status(&self) -> Option<Status> {
+        let status = match self.standard_status.as_deref() {
+            Some(status) => Status::read(&spaced(status))?,
+            None => Status::Active,
+        };
+        (self.display != Some(false) && self.display_address != Some(false)).then_some(status)
     }
 
-    fn check(self, place: usize) -> Result<Listing, ListingError> {
+    fn check(self, place: usize, status: Status) -> Result<Listing, ListingError> {
         let id = self.listing_id.or(self.listing_key).unwrap_or_else(|| format!("number {}", place + 1));
         let lacking = |reason: &str| ListingError::Field { listing: id.clone(), reason: reason.to_owned() };
         let count = |name: &str, value: Option<f64>, most: f64| match value {
@@ -316,7 +355,7 @@ impl Row {
                 .architectural_style
                 .is_some_and(|styles| styles.iter().any(|s| s.contains("Bungalow"))),
             lease: self.property_type.as_deref().is_some_and(|t| t.contains("Lease")),
-            status: self.standard_status.as_deref().map_or_else(|| "Active".to_owned(), spaced),
+            status,
             price,
             beds: small("BedroomsTotal", self.bedrooms_total)?,
             full_baths,
@@ -409,7 +448,8 @@ mod tests {
             format!(r#"{{"ListPrice":1,"StreetNumber":"1","StreetName":"Elm","City":"Kyle",{extra}}}"#)
         };
         let json = format!(
-            r#"{{"value":[{},{},{},{},{}]}}"#,
+            r#"{{"value":[{},{},{},{},{},{}]}}"#,
+            row(r#""StandardStatus":"Withdrawn""#),
             row(r#""StandardStatus":"Closed""#),
             row(r#""InternetEntireListingDisplayYN":false"#),
             row(r#""InternetAddressDisplayYN":false"#),
@@ -417,7 +457,7 @@ mod tests {
             row(r#""StandardStatus":"ActiveUnderContract""#),
         );
         let listings = Listings::parse(&json).unwrap();
-        assert_eq!(listings.all().len(), 1);
-        assert_eq!(listings.at(0).unwrap().status, "Active Under Contract");
+        let statuses: Vec<Status> = listings.all().iter().map(|l| l.status).collect();
+        assert_eq!(statuses, [Status::Closed, Status::ComingSoon, Status::UnderContract]);
     }
 }

@@ -64,7 +64,7 @@ impl Memory {
         let mut memory = Self::default();
         for message in &messages[messages.len().saturating_sub(WINDOW)..] {
             match message.role {
-                Role::System => {}
+                Role::System | Role::Tool => {}
                 Role::User => memory.note_question(&understand(&message.text, &memory, facts)),
                 Role::Assistant => memory.note_answer(&message.text, facts),
             }
@@ -97,6 +97,13 @@ impl Memory {
                 self.focus = home.or(self.focus);
             }
             Question::Compare { .. } => self.facts.clear(),
+            // "It" is not the home spoken of before: the caller went on to another, which we do not have.
+            Question::Unlisted { .. } | Question::UnknownStreet { .. } => {
+                self.facts.clear();
+                self.viewing = None;
+                self.focus = None;
+                self.shown.clear();
+            }
             _ => {}
         }
         self.offer = None;
@@ -115,6 +122,15 @@ impl Memory {
             _ => {
                 self.focus = None;
                 self.shown = named;
+            }
+        }
+        // One was offered and the others named because they cannot be had: "it" is the one.
+        if self.shown.len() > 1 && text.trim_end().ends_with(ASK_MORE) {
+            let available =
+                |home: &&usize| facts.listings.at(**home).is_some_and(super::listing::Listing::is_available);
+            let mut offered = self.shown.iter().filter(available);
+            if let (Some(home), None) = (offered.next(), offered.next()) {
+                self.focus = Some(*home);
             }
         }
         self.offer = [

@@ -3,13 +3,15 @@
 //! No network, no model, no chance: the same conversation gives the same answer within a millisecond. It books
 //! nothing and promises nothing; wishes are said to go to the team because the conversation is kept for it. Invariant:
 //! every figure in an answer comes from a listing or from the caller. Path of a question: `memory` (what was spoken
-//! of) → `understand` and `talk` with `streets`, `criteria`, `numbers`, `refer`, `when`, `fact` → `answer` with `tell`.
+//! of) → `understand` and `talk` with `mishear`, `streets`, `criteria`, `numbers`, `refer`, `when`, `fact` → `answer`
+//! with `tell`.
 
 mod answer;
 mod criteria;
 mod fact;
 pub mod listing;
 mod memory;
+mod mishear;
 mod numbers;
 mod question;
 mod refer;
@@ -25,9 +27,11 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use crate::error::ProviderError;
-use crate::llm::{LanguageModel, LlmEvent, LlmRequest, Message, Role};
+use crate::llm::{FinishReason, LanguageModel, LlmEvent, LlmRequest, Message, Role};
 
-pub use listing::{HomeKind, Listing, ListingError, Listings, Pool, sample_listings, sample_listings_json};
+pub use listing::{
+    HomeKind, Listing, ListingError, Listings, Pool, Status, sample_listings, sample_listings_json,
+};
 
 use memory::Memory;
 use streets::Streets;
@@ -83,7 +87,7 @@ impl Facts {
 /// use voice_core::llm::concierge::{Concierge, sample_listings};
 /// use voice_core::llm::{Message, Role};
 /// let concierge = Concierge::new(sample_listings().clone());
-/// let asked = Message { role: Role::User, text: "How much is 1208 Maple Street?".into() };
+/// let asked = Message::new(Role::User, "How much is 1208 Maple Street?");
 /// assert!(concierge.answer(&[asked]).contains("$525,000"));
 /// ```
 #[derive(Clone, Debug)]
@@ -139,7 +143,7 @@ impl LanguageModel for Concierge {
         stream::once(async move { this.answer(&request.messages) })
             .flat_map(|answer| {
                 let deltas = split_deltas(&answer).into_iter().map(LlmEvent::Delta);
-                stream::iter(deltas.chain([LlmEvent::Done]).map(Ok).collect::<Vec<_>>())
+                stream::iter(deltas.chain([LlmEvent::Done(FinishReason::Stop)]).map(Ok).collect::<Vec<_>>())
             })
             .boxed()
     }

@@ -50,7 +50,10 @@ pub(super) struct NumberWishes {
     pub(super) price: Range,
     pub(super) beds: Range,
     pub(super) baths: Range,
+    /// Living area.
     pub(super) sqft: Range,
+    /// The lot, also in square feet.
+    pub(super) lot: Range,
     pub(super) year: Range,
     pub(super) cars: Option<u32>,
     pub(super) stories: Option<u32>,
@@ -61,6 +64,9 @@ pub(super) fn read_wishes(words: &[String], taken: &[(usize, usize)], rent: bool
     let mut wishes = NumberWishes::default();
     let mut numbers = read_numbers(words);
     numbers.retain(|(at, n)| taken.iter().all(|(start, end)| at + n.words <= *start || *end <= *at));
+    if let Some(lot) = read_part_of_acre(words) {
+        wishes.lot = lot;
+    }
     let mut i = 0;
     while let Some(&(at, number)) = numbers.get(i) {
         i += 1;
@@ -94,7 +100,16 @@ pub(super) fn read_wishes(words: &[String], taken: &[(usize, usize)], rent: bool
                 continue;
             }
             Noun::Sqft => {
-                wishes.sqft = Range::of(bound, value, Bound::Least);
+                let range = Range::of(bound, value, Bound::Least);
+                if measures_lot(words, at, noun_at) {
+                    wishes.lot = range;
+                } else {
+                    wishes.sqft = range;
+                }
+                continue;
+            }
+            Noun::Acres => {
+                wishes.lot = Range::of(bound, value * ACRE_SQFT, Bound::Least);
                 continue;
             }
             Noun::Cars if value <= 20.0 => {
@@ -147,6 +162,7 @@ enum Noun {
     Beds,
     Baths,
     Sqft,
+    Acres,
     Cars,
     Stories,
     /// Something that is no price: minutes, miles, homes, people, percent.
@@ -166,13 +182,55 @@ fn noun_after(words: &[String], at: usize) -> Noun {
         "bed" | "beds" | "bedroom" | "bedrooms" | "br" | "bd" | "bedded" | "bedder" => Noun::Beds,
         "bath" | "baths" | "bathroom" | "bathrooms" | "ba" => Noun::Baths,
         "square" | "sqft" | "sq" | "feet" | "foot" => Noun::Sqft,
+        "acre" | "acres" => Noun::Acres,
         "car" | "cars" => Noun::Cars,
         "story" | "stories" | "storey" | "floors" | "level" | "levels" => Noun::Stories,
-        "minute" | "minutes" | "mile" | "miles" | "people" | "kids" | "children" | "percent" | "acre"
-        | "acres" | "homes" | "houses" | "years" | "days" | "weeks" | "months" | "am" | "pm" | "o'clock"
-        | "dogs" | "cats" => Noun::Other,
+        "minute" | "minutes" | "mile" | "miles" | "people" | "kids" | "children" | "percent" | "homes"
+        | "houses" | "years" | "days" | "weeks" | "months" | "am" | "pm" | "o'clock" | "dogs" | "cats" => {
+            Noun::Other
+        }
         _ => Noun::None,
     }
+}
+
+/// Square feet of an acre.
+const ACRE_SQFT: f64 = 43_560.0;
+/// Words before a size in which the thing measured is looked for: "a lot that has at least 8,000 square feet".
+const MEASURED_WITHIN: usize = 6;
+
+pub(super) fn is_lot_word(word: &str) -> bool {
+    matches!(word, "lot" | "lots" | "land" | "yard" | "backyard" | "plot" | "acreage")
+}
+
+/// Whether the number at `at`, whose unit stands at `noun`, measures the lot and not the living area.
+fn measures_lot(words: &[String], at: usize, noun: usize) -> bool {
+    let behind = words[noun.min(words.len())..]
+        .iter()
+        .find(|w| !matches!(w.as_str(), "square" | "sqft" | "sq" | "feet" | "foot" | "of" | "a"));
+    if behind.is_some_and(|w| is_lot_word(w)) {
+        return true;
+    }
+    let other = |w: &str| {
+        matches!(w, "house" | "home" | "condo" | "townhouse" | "apartment" | "living" | "inside" | "space")
+    };
+    let nearest =
+        words[at.saturating_sub(MEASURED_WITHIN)..at].iter().rev().find(|w| is_lot_word(w) || other(w));
+    nearest.is_some_and(|w| is_lot_word(w))
+}
+
+/// "half an acre", "a quarter acre", "an acre".
+fn read_part_of_acre(words: &[String]) -> Option<Range> {
+    let acre = words.iter().position(|w| w == "acre")?;
+    let part =
+        (acre.saturating_sub(3)..acre).rev().find(|i| !matches!(words[*i].as_str(), "an" | "a" | "of"));
+    let (share, start) = match part.map(|i| (words[i].as_str(), i)) {
+        Some(("half", i)) => (0.5, i),
+        Some(("quarter", i)) => (0.25, i),
+        _ if acre > 0 && words[acre - 1] == "an" => (1.0, acre - 1),
+        _ => return None,
+    };
+    let bound = bound_before(words, start);
+    Some(Range::of(bound, share * ACRE_SQFT, Bound::Least))
 }
 
 fn bound_before(words: &[String], at: usize) -> Bound {
@@ -330,5 +388,26 @@ mod tests {
         assert_eq!(wishes("three bedrooms or more").beds, Range { least: Some(3.0), most: None });
         assert_eq!(wishes("two or three bedrooms").beds, Range { least: Some(2.0), most: Some(3.0) });
         assert_eq!(wishes("a two-car garage").cars, Some(2));
+    }
+
+    #[test]
+    fn the_lot_is_not_the_living_area() {
+        let sizes = |text: &str| {
+            let w = wishes(text);
+            (w.sqft.least, w.lot.least)
+        };
+        for (text, expected) in [
+            ("over 2000 square feet", (Some(2000.0), None)),
+            ("a lot over 8,000 square feet", (None, Some(8000.0))),
+            ("8000 square feet of land", (None, Some(8000.0))),
+            ("a house over 2000 square feet on a lot over 8000 square feet", (Some(2000.0), Some(8000.0))),
+            ("a lot of 8000 square feet and a home of 2000 square feet", (Some(2000.0), Some(8000.0))),
+            ("at least a quarter of an acre", (None, Some(10_890.0))),
+            ("more than half an acre", (None, Some(21_780.0))),
+            ("on two acres", (None, Some(87_120.0))),
+            ("an acre", (None, Some(43_560.0))),
+        ] {
+            assert_eq!(sizes(text), expected, "{text}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::fact::Fact;
+use super::numbers::is_lot_word;
 
 /// What a caller wants to know or have done.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,8 +43,16 @@ pub(super) enum Question {
         homes: (usize, usize),
         facts: Vec<Fact>,
     },
-    /// A street that no listing is on.
-    UnknownStreet(String),
+    /// A street that no listing is on, and a home whose street sounds nearest to it.
+    UnknownStreet {
+        said: String,
+        near: Option<usize>,
+    },
+    /// A house number or unit that no listing has, on a street where there are `homes`, the nearest number first.
+    Unlisted {
+        said: String,
+        homes: Vec<usize>,
+    },
     NotUnderstood,
 }
 
@@ -54,6 +63,8 @@ pub(super) enum Extreme {
     Dearest,
     Largest,
     Smallest,
+    LargestLot,
+    SmallestLot,
     Newest,
     Oldest,
     MostBeds,
@@ -68,12 +79,15 @@ impl Extreme {
         for &home in homes {
             let listing = facts.listings.at(home)?;
             let size = listing.area_sqft.map(|v| v as i64);
+            let lot = listing.lot_sqft.map(|v| v as i64);
             let year = listing.year.map(i64::from);
             let measure = match self {
                 Self::Cheapest => Some(-(listing.price as i64)),
                 Self::Dearest => Some(listing.price as i64),
                 Self::Largest => size,
                 Self::Smallest => size.map(|v| -v),
+                Self::LargestLot => lot,
+                Self::SmallestLot => lot.map(|v| -v),
                 Self::Newest => year,
                 Self::Oldest => year.map(|v| -v),
                 Self::MostBeds => listing.beds.map(i64::from),
@@ -93,6 +107,7 @@ impl Extreme {
 pub(super) fn asked_extreme(words: &[String]) -> Option<Extreme> {
     let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
     let says = |p: &[&str]| phrase(words, p);
+    let lot = words.iter().any(|w| is_lot_word(w));
     Some(
         if has(&["cheapest", "cheaper", "lowest"])
             || says(&["least", "expensive"])
@@ -111,10 +126,10 @@ pub(super) fn asked_extreme(words: &[String]) -> Option<Extreme> {
             Extreme::Dearest
         } else if says(&["most", "bedrooms"]) || says(&["more", "bedrooms"]) {
             Extreme::MostBeds
-        } else if has(&["largest", "biggest", "larger", "bigger"]) {
-            Extreme::Largest
+        } else if has(&["largest", "biggest", "larger", "bigger"]) || says(&["most", "land"]) {
+            if lot { Extreme::LargestLot } else { Extreme::Largest }
         } else if has(&["smallest", "smaller"]) {
-            Extreme::Smallest
+            if lot { Extreme::SmallestLot } else { Extreme::Smallest }
         } else if has(&["newest", "newer"]) || says(&["most", "recent"]) {
             Extreme::Newest
         } else if has(&["oldest", "older"]) {

@@ -4,6 +4,7 @@
 
 use super::Facts;
 use super::criteria::{Criteria, phrase};
+use super::listing::Status;
 use super::memory::Memory;
 use super::question::{Extreme, asked_extreme};
 
@@ -176,7 +177,9 @@ fn described_home(words: &[String], at: usize, noun: usize, memory: &Memory, fac
     if let [home] = shown[..] {
         return Some(home);
     }
-    let mut all = (0..facts.listings.all().len()).filter(fits);
+    // Of all homes a sold one is hardly meant.
+    let open = |home: &usize| facts.listings.at(*home).is_some_and(|l| l.status != Status::Closed);
+    let mut all = (0..facts.listings.all().len()).filter(|home| fits(home) && open(home));
     if let (Some(home), None) = (all.next(), all.next()) {
         return Some(home);
     }

@@ -7,6 +7,7 @@ use crate::text::spoken_numbers::read_number;
 use crate::text::words::split_words;
 
 use super::listing::Listings;
+use super::when::is_day;
 
 /// The streets of all listings, prepared for comparing.
 #[derive(Debug, Default)]
@@ -16,6 +17,9 @@ pub(super) struct Streets {
 
 #[derive(Debug)]
 struct Street {
+    /// As written, with its suffix apart.
+    name: String,
+    written_suffix: String,
     /// Letters of the name without spaces.
     letters: Vec<char>,
     sound: Vec<char>,
@@ -34,6 +38,9 @@ pub(super) struct Mention {
     pub(super) start: usize,
     /// Word behind it, suffix and unit included.
     pub(super) end: usize,
+    /// The address as said, where no listing has its house number or unit; `homes` are then those of the street,
+    /// the nearest number first.
+    pub(super) unlisted: Option<String>,
 }
 
 /// What stands around a name and says that it is a street.
@@ -45,6 +52,11 @@ enum Support {
     OwnSuffix,
     Number,
 }
+
+/// Words more than a street's name has, into which a recogniser may tear it: "sick a more" is Sycamore.
+const TORN_INTO: usize = 2;
+/// How alike a street nobody lists must sound to one of ours, for ours to be offered in its place.
+const NEAR_SOUND: f64 = 0.5;
 
 impl Streets {
     pub(super) fn new(listings: &Listings) -> Self {
@@ -58,6 +70,8 @@ impl Streets {
             match streets.iter_mut().find(|s| s.letters == letters && s.suffix == suffix) {
                 Some(street) => street.homes.push(home),
                 None => streets.push(Street {
+                    name: listing.street.clone(),
+                    written_suffix: listing.suffix.clone(),
                     sound: sound_of(&letters),
                     letters,
                     words: words.len(),
@@ -73,7 +87,7 @@ impl Streets {
     pub(super) fn find_mentions(&self, words: &[String]) -> Vec<Mention> {
         let mut found: Vec<(f64, Mention)> = Vec::new();
         for start in 0..words.len() {
-            let number = number_before(words, start);
+            let numbers = numbers_before(words, start);
             for len in 1..=4 {
                 let Some(window) = words.get(start..start + len) else { break };
                 let letters: Vec<char> = window.concat().chars().collect();
@@ -82,8 +96,8 @@ impl Streets {
                 }
                 let sound = sound_of(&letters);
                 for street in &self.streets {
-                    if len <= street.words + 1 {
-                        found.extend(street.weigh(words, (start, start + len), &number, &letters, &sound));
+                    if len <= street.words + TORN_INTO {
+                        found.extend(street.weigh(words, (start, start + len), &numbers, &letters, &sound));
                     }
                 }
             }
@@ -98,6 +112,22 @@ impl Streets {
         }
         mentions.sort_by_key(|m| m.start);
         mentions
+    }
+
+    /// The home on the street that sounds most like `said`, where any comes near.
+    pub(super) fn nearest_to(&self, said: &str) -> Option<usize> {
+        let mut words = split_words(said);
+        words.retain(|w| w.chars().all(char::is_alphabetic));
+        let suffix = words.pop()?;
+        let letters: Vec<char> = words.concat().chars().collect();
+        let sound = sound_of(&letters);
+        let score = |street: &Street| {
+            let score =
+                f64::midpoint(similarity(&letters, &street.letters), similarity(&sound, &street.sound));
+            score + if suffix_of(&suffix) == Some(&street.suffix) { 0.05 } else { 0.0 }
+        };
+        let best = self.streets.iter().max_by(|a, b| score(a).total_cmp(&score(b)))?;
+        (score(best) >= NEAR_SOUND).then(|| best.homes.first().map(|home| home.2))?
     }
 
     /// The home whose number alone is said, as in "what about 1208?". Short numbers mean too much else.
@@ -119,7 +149,7 @@ impl Street {
         &self,
         words: &[String],
         (start, mut end): (usize, usize),
-        (number, number_start): &(String, usize),
+        numbers: &[HouseNumber],
         letters: &[char],
         sound: &[char],
     ) -> Option<(f64, Mention)> {
@@ -129,7 +159,8 @@ impl Street {
             return None;
         }
         let len = end - start;
-        let numbered = self.homes.iter().any(|home| !number.is_empty() && home.0 == *number);
+        let listed = numbers.iter().find(|number| self.homes.iter().any(|home| home.0 == number.digits));
+        let numbered = listed.is_some();
         let suffix = words.get(end).and_then(|word| suffix_of(word));
         let before = start.checked_sub(1).and_then(|i| words.get(i)).map_or("", String::as_str);
         let after = words.get(end).map_or("", String::as_str);
@@ -175,39 +206,107 @@ impl Street {
             return None;
         }
         let mut homes: Vec<&(String, Option<String>, usize)> = self.homes.iter().collect();
-        if numbered {
-            homes.retain(|home| home.0 == *number);
+        let mut unlisted = None;
+        let number = listed.or_else(|| numbers.iter().find(|number| number.said));
+        let start = number.map_or(start, |number| number.start);
+        if let Some(number) = listed {
+            homes.retain(|home| home.0 == number.digits);
+        } else if let Some(number) = number {
+            // The house that was asked for is not the one we have in this street.
+            let value = |digits: &str| digits.parse::<i64>().unwrap_or(i64::MAX);
+            homes.sort_by_key(|home| value(&home.0).abs_diff(value(&number.digits)));
+            unlisted = Some(format!("{} {}", number.digits, self.said_as(suffix)));
         }
-        let mut start = start;
-        if !number.is_empty() {
-            start = *number_start;
-        }
-        if matches!(words.get(end).map(String::as_str), Some("unit" | "apartment" | "number" | "suite"))
-            && let Some(unit) = read_number(words, end + 1)
-        {
-            let unit_text = unit.to_string();
-            if homes.iter().any(|home| home.1.as_deref() == Some(&unit_text)) {
-                homes.retain(|home| home.1.as_deref() == Some(&unit_text));
+        if let Some((unit, length)) = unit_after(words, end) {
+            end += length;
+            if homes.iter().any(|home| home.1.as_deref() == Some(&unit)) {
+                homes.retain(|home| home.1.as_deref() == Some(&unit));
+            } else if unlisted.is_none() {
+                let number = homes.first().map_or("", |home| home.0.as_str());
+                unlisted = Some(format!("{number} {} Unit {unit}", self.said_as(suffix)));
             }
-            end += 1 + unit.words;
         }
         let bonus = support as u8 as f64 * 0.1 + len as f64 * 0.01;
-        Some((score + bonus, Mention { homes: homes.iter().map(|home| home.2).collect(), start, end }))
+        let homes = homes.iter().map(|home| home.2).collect();
+        Some((score + bonus, Mention { homes, start, end, unlisted }))
+    }
+
+    /// The street with the suffix that was said, where one was.
+    fn said_as(&self, suffix: Option<&str>) -> String {
+        match suffix {
+            Some(suffix) if suffix != self.suffix => format!("{} {}", self.name, capitalised(suffix)),
+            _ => format!("{} {}", self.name, self.written_suffix).trim_end().to_owned(),
+        }
     }
 }
 
-/// The digits of the number that ends right before `at`, and where it starts; empty where there is none.
-fn number_before(words: &[String], at: usize) -> (String, usize) {
-    let digits = |i: usize| words.get(i).filter(|w| w.bytes().all(|b| b.is_ascii_digit()));
-    for start in at.saturating_sub(6)..at {
-        let Some(number) = read_number(words, start).filter(|n| start + n.words == at) else { continue };
-        // Numbers that the recogniser tore apart ("12 08") are read as their digits.
-        if let (Some(before), Some(this)) = (start.checked_sub(1).and_then(digits), digits(start)) {
-            return (format!("{before}{this}"), start - 1);
-        }
-        return (number.to_string(), start);
+/// The unit named from `at` on, and how many words that takes.
+fn unit_after(words: &[String], at: usize) -> Option<(String, usize)> {
+    if !matches!(words.get(at)?.as_str(), "unit" | "apartment" | "number" | "suite") {
+        return None;
     }
-    (String::new(), at)
+    let unit = read_number(words, at + 1)?;
+    let counted = words.get(at + 1 + unit.words).is_some_and(|w| {
+        matches!(w.as_str(), "bed" | "beds" | "bedroom" | "bedrooms" | "bath" | "baths" | "of" | "square")
+    });
+    (!counted).then(|| (unit.to_string(), 1 + unit.words))
+}
+
+/// A way to read the words before a street's name as its house number.
+struct HouseNumber {
+    digits: String,
+    start: usize,
+    /// Said as one number, so it was meant even where no listing has it. The other readings count only where a
+    /// listing has them: numbers that the recogniser tore apart ("12 08", "one to oh ate").
+    said: bool,
+}
+
+/// Largest house number that is taken for one; prices are larger.
+const MAX_HOUSE_NUMBER: f64 = 99_999.0;
+/// Words of a house number looked at: "one thousand two hundred and eight".
+const MAX_NUMBER_WORDS: usize = 6;
+
+/// The readings of the number that ends right before `at`, the most likely first; none where there is no number.
+fn numbers_before(words: &[String], at: usize) -> Vec<HouseNumber> {
+    let mut found = Vec::new();
+    let word = |i: usize| words.get(i).map_or("", String::as_str);
+    for start in at.saturating_sub(MAX_NUMBER_WORDS)..at {
+        let Some(number) = read_number(words, start).filter(|n| start + n.words == at) else { continue };
+        if number.value.fract() != 0.0 || !(1.0..=MAX_HOUSE_NUMBER).contains(&number.value) {
+            continue;
+        }
+        let before = start.checked_sub(1).map_or("", word);
+        // "Saturday at ten, Maple Street" has an hour, "the one Maple Street" and "under 500" no house number.
+        let hour = number.value <= 12.0
+            && (before == "at" && start >= 2 && is_day(word(start - 2)) || is_day(before));
+        let price = matches!(before, "$" | "under" | "over" | "below" | "above");
+        let said = (number.words > 1 || word(start) != "one") && !price && !hour;
+        found.push(HouseNumber { digits: number.to_string(), start, said });
+    }
+    let mut digits = String::new();
+    for start in (at.saturating_sub(MAX_NUMBER_WORDS)..at).rev() {
+        let Some(part) = digits_of(word(start)) else { break };
+        digits.insert_str(0, &part);
+        found.push(HouseNumber { digits: digits.clone(), start, said: false });
+    }
+    found
+}
+
+/// The digits that a word may stand for inside a house number, also where it was misheard.
+fn digits_of(word: &str) -> Option<String> {
+    if !word.is_empty() && word.len() <= 5 && word.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(word.to_owned());
+    }
+    match word {
+        "oh" | "o" | "owe" => return Some("0".into()),
+        "to" | "too" => return Some("2".into()),
+        "for" => return Some("4".into()),
+        "ate" => return Some("8".into()),
+        "won" => return Some("1".into()),
+        _ => {}
+    }
+    let number = read_number(&[word], 0)?;
+    (number.value < 100.0 && number.value.fract() == 0.0).then(|| number.to_string())
 }
 
 /// The suffix that a word is, also as commonly written short or misheard.
@@ -230,7 +329,7 @@ pub(super) fn suffix_of(word: &str) -> Option<&'static str> {
     })
 }
 
-/// A street that the words name and no listing has, as it may be said back: "Elm Street".
+/// A street that the words name and no listing has, as it may be said back: "Elm Street", "12 Elm Street".
 pub(super) fn unknown_street(words: &[String], mentions: &[Mention]) -> Option<String> {
     for (at, word) in words.iter().enumerate().skip(1) {
         let suffix = match word.as_str() {
@@ -271,10 +370,29 @@ pub(super) fn unknown_street(words: &[String], mentions: &[Mention]) -> Option<S
                 | "and"
                 | "for"
                 | "is"
+                | "will"
+                | "would"
+                | "could"
+                | "should"
+                | "long"
+                | "short"
+                | "across"
+                | "test"
         );
         let numbered = read_number(words, at.saturating_sub(1)).is_some();
         if !plain && !numbered && name.len() > 1 && name.chars().all(char::is_alphabetic) {
-            return Some(format!("{} {}", capitalised(name), capitalised(suffix)));
+            // A name of two words ("West Lynn") is known as such by the number before it.
+            let mut numbers = [1, 2].into_iter().filter_map(|length| {
+                let first = at.checked_sub(length)?;
+                numbers_before(words, first).into_iter().find(|n| n.said).map(|n| (n, first))
+            });
+            return Some(match numbers.next_back() {
+                Some((number, first)) => {
+                    let name: Vec<String> = words[first..=at].iter().map(|w| capitalised(w)).collect();
+                    format!("{} {}", number.digits, name.join(" "))
+                }
+                None => format!("{} {}", capitalised(name), capitalised(suffix)),
+            });
         }
     }
     None
@@ -385,6 +503,10 @@ mod tests {
             ("bartonhills", "2201 Barton Hills Road"),
             ("six hundred congress", "600 Congress Avenue Unit 1804"),
             ("congres avenue", "600 Congress Avenue Unit 1804"),
+            ("one to oh ate maple street", "1208 Maple Street"),
+            ("12 oh eight maple street", "1208 Maple Street"),
+            ("1 2 0 8 maple street", "1208 Maple Street"),
+            ("600 congress avenue unit 1804", "600 Congress Avenue Unit 1804"),
         ] {
             assert_eq!(mentioned(text), [address], "{text}");
         }
@@ -412,8 +534,31 @@ mod tests {
             let words = split_words(text);
             unknown_street(&words, &Streets::new(sample_listings()).find_mentions(&words))
         };
-        assert_eq!(unknown("how much is 12 Elm Street").as_deref(), Some("Elm Street"));
+        assert_eq!(unknown("how much is 12 Elm Street").as_deref(), Some("12 Elm Street"));
         assert_eq!(unknown("how much is 1208 Maple Street"), None);
         assert_eq!(unknown("is it on a quiet street"), None);
+        assert_eq!(unknown("how much is 500 West Lynn Street").as_deref(), Some("500 West Lynn Street"));
+    }
+
+    #[test]
+    fn a_number_that_no_listing_has_is_not_another_house() {
+        let unlisted = |text: &str| {
+            let words = split_words(text);
+            Streets::new(sample_listings()).find_mentions(&words).into_iter().find_map(|m| m.unlisted)
+        };
+        for (text, said) in [
+            ("how much is 1210 Maple Street", Some("1210 Maple Street")),
+            ("twelve ten maple street", Some("1210 Maple Street")),
+            ("is 312 oke drive for sale", Some("312 Oak Drive")),
+            ("45 oak avenue", Some("45 Oak Avenue")),
+            ("can I see it tomorrow 1212 Maple Street", Some("1212 Maple Street")),
+            ("45 lake avenue unit fourteen", Some("45 Lake Avenue Unit 14")),
+            ("1208 Maple Street", None),
+            ("the one Maple Street", None),
+            ("saturday at ten Maple Street", None),
+            ("600 congress apartment one bedroom", None),
+        ] {
+            assert_eq!(unlisted(text).as_deref(), said, "{text}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::question::Question;
 use super::refer::searches_many;
 use super::streets::capitalised;
 use super::understand::Heard;
-use super::when::read_when;
+use super::when::{has_clock, is_clock, read_when};
 
 impl Heard<'_> {
     /// About the talk and not about homes: repeat, goodbye.
@@ -63,7 +63,7 @@ impl Heard<'_> {
     }
 
     pub(super) fn viewing(&self) -> Option<Question> {
-        let when = read_when(self.words);
+        let when = read_when(self.words, &self.taken);
         let wants =
             self.has(&["viewing", "viewings", "tour", "showing", "visit", "appointment", "schedule", "book"])
                 || self.any(&[
@@ -103,9 +103,7 @@ impl Heard<'_> {
             if when.is_some() && self.asked.is_empty() {
                 // "Saturday" and then "at ten" is one time.
                 let when = match (time, when) {
-                    (Some(day), Some(clock))
-                        if clock.starts_with("at ") && !day.contains(" at ") && !day.starts_with("at ") =>
-                    {
+                    (Some(day), Some(clock)) if is_clock(&clock) && !has_clock(&day) => {
                         Some(format!("{day} {clock}"))
                     }
                     (_, when) => when,

@@ -3,7 +3,7 @@
 //! The first clause is a few words, because speech starts with it. Pure; caller: `answer`.
 
 use super::fact::Fact;
-use super::listing::{Listing, Pool};
+use super::listing::{Listing, Pool, Status};
 use crate::text::words::split_words;
 
 /// A price as written: "$525,000", of a rental "$3,200 a month".
@@ -74,9 +74,47 @@ pub(super) fn kind_phrase(listing: &Listing) -> String {
     }
 }
 
-/// A home in a list: "1208 Maple Street, a three-bedroom house at $525,000".
+/// A home in a list: "1208 Maple Street, a three-bedroom house at $525,000". One that cannot be had is marked.
 pub(super) fn line(listing: &Listing) -> String {
-    format!("{}, {} at {}", listing.address(), kind_phrase(listing), price(listing))
+    let home = format!("{}, {}", listing.address(), kind_phrase(listing));
+    match listing.status {
+        Status::Active => format!("{home} at {}", price(listing)),
+        Status::ComingSoon => format!("{home} coming soon"),
+        Status::UnderContract => format!("{home} that is under contract"),
+        Status::Pending => format!("{home} with its {} pending", deal(listing)),
+        Status::Closed => format!("{home} that has been {}", gone(listing)),
+    }
+}
+
+fn deal(listing: &Listing) -> &'static str {
+    if listing.lease { "lease" } else { "sale" }
+}
+
+fn gone(listing: &Listing) -> &'static str {
+    if listing.lease { "rented" } else { "sold" }
+}
+
+/// Why a home cannot be had, as a sentence that names it; `None` where it can.
+pub(super) fn standing(listing: &Listing) -> Option<String> {
+    let address = listing.address();
+    Some(match listing.status {
+        Status::Active => return None,
+        Status::ComingSoon => format!("{address} is coming soon and is not on the market yet."),
+        Status::UnderContract => format!("{address} is under contract."),
+        Status::Pending => format!("The {} of {address} is pending.", deal(listing)),
+        Status::Closed => format!("{address} has been {}.", gone(listing)),
+    })
+}
+
+/// The same in a few words, to open an answer with.
+pub(super) fn standing_opening(listing: &Listing) -> Option<String> {
+    Some(match listing.status {
+        Status::Active => return None,
+        Status::ComingSoon => "It is coming soon.".into(),
+        Status::UnderContract => "It is under contract.".into(),
+        Status::Pending => format!("Its {} is pending.", deal(listing)),
+        Status::Closed => format!("It has been {}.", gone(listing)),
+    })
 }
 
 /// Where a home is: "in Mueller, Austin".
@@ -114,12 +152,13 @@ pub(super) fn summary(listing: &Listing) -> String {
         listing.address(),
         kind_phrase(listing),
         whereabouts(listing),
-        if listing.lease { "renting at" } else { "listed at" },
+        match (listing.status, listing.lease) {
+            (Status::Closed, _) => "last asked for at",
+            (_, true) => "renting at",
+            (_, false) => "listed at",
+        },
         price(listing),
     );
-    if listing.status == "Pending" {
-        text.push_str(" Its sale is pending.");
-    }
     if let Some(remarks) = listing.remarks.as_deref().and_then(|remarks| sentences(remarks).next()) {
         text.push(' ');
         text.push_str(remarks);
@@ -132,18 +171,40 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What is said where the listing is silent.
-const UNKNOWN: &str = "I don't have that for this home.";
+const UNKNOWN: &str = "I don't have that here.";
 
 /// One fact of a home. `named` says whether the caller named the home, so that the answer confirms which one it was.
+/// Of a home that cannot be had it also says so, each time the caller comes to it.
 pub(super) fn tell(fact: &Fact, listing: &Listing, named: bool) -> String {
+    let told = tell_fact(fact, listing, named);
+    let said = matches!(fact, Fact::Status | Fact::Standing | Fact::Describe);
+    match standing(listing).filter(|_| named && !said) {
+        Some(standing) => format!("{told} {standing}"),
+        None => told,
+    }
+}
+
+fn tell_fact(fact: &Fact, listing: &Listing, named: bool) -> String {
     let address = listing.address();
     let unknown = || format!("{UNKNOWN} The listing of {address} does not say.");
     let of_which = |text: String| if named { format!("{text} That is {address}.") } else { text };
     match fact {
+        Fact::Price if listing.status == Status::Closed => {
+            format!("The price was {}. That was asked for {address}.", price(listing))
+        }
         Fact::Price if named => {
             format!("It is {}. That is {address}, {}.", price(listing), kind_phrase(listing))
         }
         Fact::Price => format!("It is {}.", price(listing)),
+        Fact::ForRent | Fact::ForSale => {
+            let (is, other) = if listing.lease { ("rent", "sale") } else { ("sale", "rent") };
+            let asked_other = listing.lease != matches!(fact, Fact::ForRent);
+            let other = if asked_other { format!(" and is not for {other}") } else { String::new() };
+            match listing.status {
+                Status::Closed => format!("No, I'm afraid not. {address} was for {is}."),
+                _ => format!("It is for {is}. {address} is {}{other}.", price(listing)),
+            }
+        }
         Fact::Beds => beds_phrase(listing).map_or_else(unknown, |beds| {
             let baths = baths_phrase(listing).map_or_else(String::new, |baths| format!(", with {baths}"));
             of_which(format!("It has {beds}{baths}."))
@@ -151,9 +212,10 @@ pub(super) fn tell(fact: &Fact, listing: &Listing, named: bool) -> String {
         Fact::Baths => {
             baths_phrase(listing).map_or_else(unknown, |baths| of_which(format!("It has {baths}.")))
         }
-        Fact::Size => listing
-            .area_sqft
-            .map_or_else(unknown, |area| of_which(format!("It has {} square feet.", grouped(area)))),
+        Fact::Size => listing.area_sqft.map_or_else(unknown, |area| {
+            let text = format!("It has {} square feet.", grouped(area));
+            if named { format!("{text} That is the living area of {address}.") } else { text }
+        }),
         Fact::Lot => listing
             .lot_sqft
             .map_or_else(unknown, |lot| of_which(format!("The lot is {} square feet.", grouped(lot)))),
@@ -204,16 +266,23 @@ pub(super) fn tell(fact: &Fact, listing: &Listing, named: bool) -> String {
         },
         Fact::Taxes => listing
             .taxes
-            .map_or_else(unknown, |taxes| of_which(format!("The taxes are {} a year.", dollars(taxes)))),
+            .map_or_else(unknown, |taxes| of_which(format!("Taxes are {} a year.", dollars(taxes)))),
         Fact::Schools if listing.schools.is_empty() => unknown(),
         Fact::Schools => {
             format!("The schools are these: {}.", listed(&listing.schools))
                 + &if named { format!(" That is for {address}.") } else { String::new() }
         }
-        Fact::Status => match listing.status.as_str() {
-            "Active" => format!("Yes, it is. {address} is still available."),
-            "Pending" => format!("Not at the moment. The sale of {address} is pending."),
-            _ => format!("It is under contract. {address} may still take offers, so ask the team."),
+        Fact::Status => match standing(listing) {
+            None => format!("Yes, it is. {address} is still available."),
+            Some(standing) => match listing.status {
+                Status::Closed => format!("No, I'm afraid not. {standing}"),
+                Status::ComingSoon => format!("Not yet, I'm afraid. {standing}"),
+                _ => format!("Not at the moment. {standing}"),
+            },
+        },
+        Fact::Standing => match standing_opening(listing) {
+            None => format!("It is still available. {address} is on the market."),
+            Some(opening) => format!("{opening} That is {address}."),
         },
         Fact::Agent => listing
             .agent
@@ -222,7 +291,10 @@ pub(super) fn tell(fact: &Fact, listing: &Listing, named: bool) -> String {
         Fact::Place => format!("It is {}. The address is {address}.", whereabouts(listing)),
         Fact::Kind => of_which(format!("It is {}.", kind_phrase(listing))),
         Fact::Number => format!("It is listing {}, {address}.", listing.id),
-        Fact::Describe => format!("Here is that home. {}", summary(listing)),
+        Fact::Describe => {
+            let opening = standing_opening(listing).unwrap_or_else(|| "Here is that home.".into());
+            format!("{opening} {}", summary(listing))
+        }
         Fact::Other(thing) => described(thing, listing).unwrap_or_else(unknown),
     }
 }

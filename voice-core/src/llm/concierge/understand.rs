@@ -9,6 +9,7 @@ use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::fact::{Fact, asked_facts};
 use super::memory::{Memory, Offer};
+use super::mishear::mend;
 use super::question::{Extreme, Question, asked_extreme};
 use super::refer::{referred, searches_many};
 use super::streets::{Mention, unknown_street};
@@ -24,15 +25,16 @@ pub(super) fn understand(text: &str, memory: &Memory, facts: &Facts) -> Question
         !matches!(w.as_str(), "um" | "uh" | "uhm" | "er" | "erm" | "hmm" | "hm" | "ah" | "please")
     });
     words.truncate(MAX_WORDS);
+    mend(&mut words);
     if words.is_empty() {
         return Question::NotUnderstood;
     }
     let heard = Heard::new(&words, memory, facts);
     heard
         .call_itself()
+        .or_else(|| heard.not_on_our_list())
         .or_else(|| heard.viewing())
         .or_else(|| heard.person())
-        .or_else(|| heard.unknown_street())
         .or_else(|| heard.comparison())
         .or_else(|| heard.extreme())
         .or_else(|| heard.coverage())
@@ -84,6 +86,8 @@ pub(super) struct Heard<'a> {
     pub(super) memory: &'a Memory,
     pub(super) facts: &'a Facts,
     pub(super) mentions: Vec<Mention>,
+    /// Words that belong to addresses.
+    pub(super) taken: Vec<(usize, usize)>,
     /// Named or referred to.
     pub(super) homes: Vec<usize>,
     pub(super) named: bool,
@@ -96,12 +100,12 @@ impl<'a> Heard<'a> {
         let mentions = facts.streets.find_mentions(words);
         let mut taken: Vec<(usize, usize)> = mentions.iter().map(|m| (m.start, m.end)).collect();
         let mut homes: Vec<usize> = Vec::new();
-        for home in mentions.iter().flat_map(|m| &m.homes) {
+        for home in mentions.iter().filter(|m| m.unlisted.is_none()).flat_map(|m| &m.homes) {
             if !homes.contains(home) {
                 homes.push(*home);
             }
         }
-        if homes.is_empty()
+        if mentions.is_empty()
             && let Some((home, span)) = lone_number(words, facts)
         {
             homes.push(home);
@@ -125,7 +129,7 @@ impl<'a> Heard<'a> {
                 _ => true,
             });
         }
-        Self { words, memory, facts, mentions, homes, named, criteria, asked }
+        Self { words, memory, facts, mentions, taken, homes, named, criteria, asked }
     }
 
     pub(super) fn has(&self, list: &[&str]) -> bool {
@@ -144,11 +148,21 @@ impl<'a> Heard<'a> {
         self.words.len() <= most
     }
 
-    fn unknown_street(&self) -> Option<Question> {
-        if self.named {
-            return None;
-        }
-        unknown_street(self.words, &self.mentions).map(Question::UnknownStreet)
+    /// An address that no listing has. Asked before anything else about homes, so that no other home is taken for it.
+    fn not_on_our_list(&self) -> Option<Question> {
+        let unlisted = self.mentions.iter().find(|mention| mention.unlisted.is_some());
+        let question = match unlisted {
+            Some(Mention { unlisted: Some(said), homes, .. }) => {
+                Question::Unlisted { said: said.clone(), homes: homes.clone() }
+            }
+            _ if self.named => return None,
+            _ => {
+                let said = unknown_street(self.words, &self.mentions)?;
+                Question::UnknownStreet { near: self.facts.streets.nearest_to(&said), said }
+            }
+        };
+        // "My name is Anna Lane", "I want to talk to somebody about 12 Elm Street".
+        self.person().is_none().then_some(question)
     }
 
     fn comparison(&self) -> Option<Question> {
@@ -174,6 +188,7 @@ impl<'a> Heard<'a> {
         let facts = match asked_extreme(self.words) {
             Some(Extreme::Cheapest | Extreme::Dearest) => vec![Fact::Price],
             Some(Extreme::Largest | Extreme::Smallest) => vec![Fact::Size],
+            Some(Extreme::LargestLot | Extreme::SmallestLot) => vec![Fact::Lot],
             Some(Extreme::Newest | Extreme::Oldest) => vec![Fact::Year],
             Some(Extreme::MostBeds) => vec![Fact::Beds],
             _ => self.asked.clone(),
@@ -216,6 +231,8 @@ impl<'a> Heard<'a> {
                 Extreme::Dearest => criteria.price.least = Some(price + 1.0),
                 Extreme::Largest => criteria.sqft.least = Some(listing.area_sqft? as f64 + 1.0),
                 Extreme::Smallest => criteria.sqft.most = Some(listing.area_sqft? as f64 - 1.0),
+                Extreme::LargestLot => criteria.lot.least = Some(listing.lot_sqft? as f64 + 1.0),
+                Extreme::SmallestLot => criteria.lot.most = Some(listing.lot_sqft? as f64 - 1.0),
                 Extreme::Newest => criteria.year.least = Some(f64::from(listing.year?) + 1.0),
                 Extreme::Oldest => criteria.year.most = Some(f64::from(listing.year?) - 1.0),
                 Extreme::MostBeds | Extreme::Nearest => {
@@ -235,6 +252,7 @@ impl<'a> Heard<'a> {
             let fact = match extreme {
                 Extreme::Cheapest | Extreme::Dearest => Fact::Price,
                 Extreme::Largest | Extreme::Smallest => Fact::Size,
+                Extreme::LargestLot | Extreme::SmallestLot => Fact::Lot,
                 Extreme::MostBeds => Fact::Beds,
                 _ => Fact::Year,
             };
@@ -353,7 +371,9 @@ impl<'a> Heard<'a> {
                 None
             };
         }
-        let wants_such = self.criteria.narrows()
+        // "How much is the rent?" of the home spoken of.
+        let the_rent = self.memory.focus.is_some() && self.says(&["the", "rent"]);
+        let wants_such = !the_rent && self.criteria.narrows()
             || self.says(&["with", "a"])
             || self.says(&["do", "you", "have"])
             || self.has(&["with", "want", "need", "show"]);

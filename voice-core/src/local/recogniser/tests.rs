@@ -100,7 +100,7 @@ impl Bench {
     /// The pool's one heavy thread has done all that was queued before.
     fn settle(&self) {
         let (done, heard) = mpsc::channel();
-        assert!(self.pool.submit_once(Weight::Heavy, move || done.send(()).expect("test listens")));
+        assert!(self.pool.submit_once(Weight::Spare, move || done.send(()).expect("test listens")));
         heard.recv_timeout(PATIENCE).expect("the pool works");
     }
 }
@@ -275,17 +275,19 @@ fn more_finalised_utterances_than_can_wait_fail() {
 fn a_full_pool_leaves_partials_out_and_fails_final_words() {
     let mut b = bench();
     let (release, held) = mpsc::channel::<()>();
-    assert!(b.pool.submit_once(Weight::Heavy, move || {
+    assert!(b.pool.submit_once(Weight::Urgent, move || {
         let _ = held.recv();
     }));
     let (done, heard) = mpsc::channel();
     let mut queued = 0;
-    loop {
-        let done = done.clone();
-        if !b.pool.submit_once(Weight::Heavy, move || done.send(()).expect("test listens")) {
-            break;
+    for weight in [Weight::Urgent, Weight::Spare] {
+        loop {
+            let done = done.clone();
+            if !b.pool.submit_once(weight, move || done.send(()).expect("test listens")) {
+                break;
+            }
+            queued += 1;
         }
-        queued += 1;
     }
     b.stream.begin(UtteranceId(1));
     b.push(VOICE, 50);
@@ -361,4 +363,24 @@ fn recorded_sentences_are_recognised_as_they_stream() {
         assert!(errors * 8 < words, "{text}");
     }
     assert_eq!(recogniser.lost_frames(), 0);
+}
+
+#[test]
+fn final_words_do_not_wait_behind_partials_of_others() {
+    let mut b = bench();
+    let (release, held) = mpsc::channel::<()>();
+    assert!(b.pool.submit_once(Weight::Urgent, move || {
+        let _ = held.recv();
+    }));
+    b.stream.begin(UtteranceId(1));
+    b.push(VOICE, 50);
+    // The partial is queued; another call's spare work stands behind it, and still more in front of nobody.
+    let (done, heard) = mpsc::channel();
+    assert!(b.pool.submit_once(Weight::Spare, move || done.send(()).expect("test listens")));
+    b.stream.finalise();
+    drop(release);
+    b.permit();
+    assert_eq!(b.event(), said(1, "final", "voiced 50"));
+    heard.recv_timeout(PATIENCE).expect("the rest is done too");
+    b.settle();
 }

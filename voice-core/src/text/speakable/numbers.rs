@@ -104,9 +104,10 @@ pub(super) fn digits(text: &str) -> String {
 }
 
 /// "1,234.50" as "one thousand two hundred thirty four point five zero". Numbers too long to count are read digit by
-/// digit. Takes digits, commas and at most one point.
+/// digit. Takes digits, commas and at most one point, or points between thousands.
 pub(super) fn decimal(text: &str) -> String {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let grouped = text.bytes().filter(|b| *b == b'.').count() > 1;
+    let (whole, fraction) = if grouped { (text, "") } else { text.split_once('.').unwrap_or((text, "")) };
     let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
     let spoken = match whole.parse::<u64>() {
         // A leading zero is not a quantity: it is a code.

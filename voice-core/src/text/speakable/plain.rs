@@ -1,89 +1,157 @@
-//! Numbers of no special kind, common abbreviations, and whatever is left: only letters and pauses come out.
+//! Numbers of no special kind, spans of them, and whatever is left: only letters and pauses come out.
 
-use super::amounts::per;
-use super::numbers::{cardinal, decimal, digits, year};
-use super::places::ordinal_word;
-use super::{Said, Word};
+use super::amount::{
+    fraction, leading_fraction, number_of, ordinal_of, split_number, split_range, value_of, whole_digits,
+};
+use super::contacts::is_letter;
+use super::numbers::{cardinal, decimal, digits, ordinal, year};
+use super::word::{Word, all_digits};
+use super::{Said, calendar, clock, measures, rules};
 
-/// The digits, commas and point at the start of a text, if they make a well-formed number, and what follows.
-pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != ',' && c != '.').unwrap_or(text.len());
-    let number = text[..end].trim_end_matches(['.', ',']);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let groups: Vec<&str> = whole.split(',').collect();
-    let grouped =
-        groups.len() == 1 || groups[0].len() <= 3 && groups[1..].iter().all(|group| group.len() == 3);
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let whole_is_right =
-        groups.iter().all(|group| digits(group)) || whole.is_empty() && number.starts_with('.');
-    (grouped && whole_is_right && digits(fraction)).then(|| (number, &text[number.len()..]))
-}
-
-/// A text that is a number and nothing else.
-pub(super) fn number_of(text: &str) -> Option<&str> {
-    split_number(text).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number)
-}
-
-/// `1st` as 1.
-pub(super) fn ordinal_of(core: &str) -> Option<u64> {
-    let (number, ending) = split_number(core)?;
-    matches!(ending, "st" | "nd" | "rd" | "th").then(|| number.replace(',', "").parse().ok()).flatten()
-}
-
-/// Two sides of a dash.
-pub(super) fn split_range(core: &str) -> Option<(&str, &str)> {
-    let (left, right) = core.split_once(['-', '–', '—', '‑'])?;
-    (!left.is_empty() && !right.is_empty() && !right.contains(['-', '–', '—'])).then_some((left, right))
-}
-
-/// Percentages, ordinals, fractions, ranges, decades, years, counts.
-pub(super) fn number(words: &[Word], at: usize) -> Option<Said> {
+pub(super) fn say(words: &[Word<'_>], at: usize) -> Option<Said> {
     let word = &words[at];
-    let core = word.core.as_str();
-    if let Some(text) = ordinal_word(core).or_else(|| decade(word)) {
+    if word.is_dash() {
+        return Some(dash(words, at));
+    }
+    let core = word.core;
+    // `'05`.
+    if word.lead.ends_with('\'') && core.len() == 2 && core.starts_with('0') && all_digits(core) {
+        return Some(Said::new(format!("oh {}", digits(&core[1..])), 1));
+    }
+    // `2nd-floor`.
+    if let Some((number, noun)) = core.split_once('-')
+        && let Some(number) = ordinal_of(number)
+        && noun.starts_with(is_letter)
+    {
+        return Some(Said::new(format!("{} {}", ordinal(number), rest(noun)), 1));
+    }
+    if let Some(text) =
+        ordinal_of(core).map(ordinal).or_else(|| decade(core)).or_else(|| shorthand(words, at))
+    {
         return Some(Said::new(text, 1));
     }
-    // `2 1/2` and `2½`.
-    if let Some((left, right)) = mixed(core) {
-        return Some(Said::new(format!("{left} and {right}"), 1));
-    }
-    if number_of(core).is_some()
-        && word.trail.is_empty()
-        && let Some(part) = words.get(at + 1).and_then(|next| fraction(&next.core))
-    {
-        return Some(Said::new(format!("{} and {part}", decimal(core)), 2));
-    }
-    if let Some(part) = fraction(core) {
-        return Some(Said::new(
-            part.strip_prefix("a ").map_or(part.to_owned(), |part| format!("one {part}")),
-            1,
-        ));
-    }
-    if core == "24/7" {
-        return Some(Said::new("twenty four seven", 1));
-    }
-    let (sign, bare) = match core.chars().next()? {
-        '-' | '−' => ("minus ", core.trim_start_matches(['-', '−'])),
-        '~' | '≈' => ("about ", core.trim_start_matches(['~', '≈'])),
-        '+' => ("plus ", core.trim_start_matches('+')),
-        '<' => ("under ", core.trim_start_matches('<')),
-        _ => ("", core),
+    part(words, at).or_else(|| number(word))
+}
+
+/// A dash between words: "to" between the ends of a span, else a pause.
+fn dash(words: &[Word<'_>], at: usize) -> Said {
+    let neighbours = at.checked_sub(1).map(|before| &words[before]).zip(words.get(at + 1));
+    let Some((before, next)) =
+        neighbours.filter(|(before, _)| before.is_open() && words[at].trail.is_empty())
+    else {
+        return Said::new(" , ", 1);
     };
-    if let Some((left, right)) = split_range(bare) {
+    // `2- or 3-bedroom`.
+    if matches!(next.core, "or" | "and" | "to") && before.starts_with_digit() {
+        return Said::new("", 1);
+    }
+    let side = |core: &str| split_number(core).map(|(number, _)| (value_of(number), whole_digits(number)));
+    let days = calendar::is_named_day(before.core) && calendar::is_named_day(next.core);
+    let dates = calendar::is_named_day(next.core) && before.starts_with_digit();
+    let from_time = clock::half(before.core).is_some() || clock::is_time(words, at - 1);
+    let to_time = clock::is_time(words, at + 1);
+    let times = from_time && (to_time || clock::is_hour(next.core)) || to_time && clock::is_hour(before.core);
+    let rises = side(before.core)
+        .zip(side(next.core))
+        .is_some_and(|((from, digits), (to, more))| from < to && more <= digits + 1);
+    let ends = before.core.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '%' | 'k' | 'K'));
+    Said::new(if days || dates || times || rises && ends { "to" } else { " , " }, 1)
+}
+
+/// `24/7`, `401(k)`, `1031 exchange`, `30/360`: what has a name of its own.
+fn shorthand(words: &[Word<'_>], at: usize) -> Option<String> {
+    let core = words[at].core;
+    Some(match core {
+        "24/7" => "twenty four seven".to_owned(),
+        "401k" | "401(k" | "401K" => "four oh one K".to_owned(),
+        "1031" if words.get(at + 1).is_some_and(|next| next.lower().starts_with("exchange")) => {
+            "ten thirty one".to_owned()
+        }
+        // An adjustable loan: the years fixed, and how often it changes then.
+        _ if words.get(at + 1).is_some_and(|next| next.core == "ARM") => {
+            let (fixed, then) = core.split_once('/').filter(|(a, b)| all_digits(a) && all_digits(b))?;
+            format!("{} {}", decimal(fixed), decimal(then))
+        }
+        // `4.5/5`, `8/10`, `4/5 stars`: marks that are given.
+        _ if core.contains('/') => {
+            let (mark, most) = core.split_once('/').filter(|(_, most)| all_digits(most))?;
+            let mark = number_of(mark)?;
+            let stars = words.get(at + 1).is_some_and(|next| next.lower().starts_with("star"));
+            let given = mark.contains('.') || stars || matches!(most, "10" | "100") && mark != "1";
+            given.then(|| format!("{} out of {}", decimal(mark), decimal(most)))?
+        }
+        // `16:9`, `2:1`: what is no time is a ratio.
+        _ => {
+            let (left, right) = core.split_once(':').filter(|(a, b)| all_digits(a) && all_digits(b))?;
+            format!("{} to {}", decimal(left), decimal(right))
+        }
+    })
+}
+
+/// Fractions: `1/2`, `2 1/2`, `2½`, `1/2-acre`.
+fn part(words: &[Word<'_>], at: usize) -> Option<Said> {
+    let word = &words[at];
+    if let Some(text) = fraction(word.core) {
+        return Some(Said::new(text, 1));
+    }
+    if let Some((part, rest)) = leading_fraction(word.core) {
+        // "a half acre lot", "a three quarter acre lot".
+        let noun = rest.strip_prefix('-').filter(|noun| noun.chars().all(is_letter))?;
+        let part = part.trim_start_matches("a ").trim_end_matches('s');
+        let noun = measures::say(&[Word::bare("1"), Word::bare(noun)], 0)
+            .map_or(noun.to_owned(), |said| said.text.trim_start_matches("one ").to_owned());
+        return Some(Said::new(format!("{part} {noun}"), 1));
+    }
+    let (number, rest) = split_number(word.core)?;
+    if let Some((part, "")) = leading_fraction(rest.strip_prefix('-').unwrap_or(rest)) {
+        return Some(Said::new(format!("{} and {part}", decimal(number)), 1));
+    }
+    let next = words.get(at + 1).filter(|_| rest.is_empty() && word.trail.is_empty())?;
+    match leading_fraction(next.core) {
+        Some((part, "")) => Some(Said::new(format!("{} and {part}", decimal(number)), 2)),
+        _ => None,
+    }
+}
+
+/// Counts, percentages, spans, years, codes.
+fn number(word: &Word<'_>) -> Option<Said> {
+    let (sign, core) = word.core.strip_prefix('+').map_or(("", word.core), |core| ("plus ", core));
+    let said = |text: String| Some(Said::new(format!("{sign}{text}"), 1));
+    if let Some((left, right)) = split_range(core) {
         let (from, (to, end)) = (number_of(left.strip_suffix('%').unwrap_or(left))?, split_number(right)?);
         let end = ending(end)?;
-        // Groups of very different length are a code, not a range.
-        if from.len() + 3 < to.len() || from.len() > to.len() + 1 || from.starts_with('0') {
-            return Some(Said::new(format!("{} , {}{end}", digits(from), digits(to)), 1));
+        return said(format!("{}{end}", span(from, to)));
+    }
+    if core.contains('.') && core.split('.').count() > 2 && core.split('.').all(all_digits) {
+        if let Some(number) = number_of(core) {
+            return said(decimal(number));
         }
-        return Some(Said::new(format!("{sign}{} to {}{end}", quantity(from), quantity(to)), 1));
+        return said(core.split('.').map(decimal).collect::<Vec<_>>().join(" point "));
     }
-    let (number, end) = split_number(bare)?;
+    if core.split('-').count() > 2 && core.split('-').all(all_digits) {
+        return said(core.split('-').map(digits).collect::<Vec<_>>().join(" , "));
+    }
+    let (number, end) = split_number(core)?;
     let end = ending(end)?;
-    if end == " percent" || sign == "minus " {
-        return Some(Said::new(format!("{sign}{}{end}", decimal(number)), 1));
+    if end == " percent" {
+        said(format!("{}{end}", decimal(number)))
+    } else {
+        said(format!("{}{end}", quantity(number)))
     }
-    Some(Said::new(format!("{sign}{}{end}", quantity(number)), 1))
+}
+
+/// Both ends of a span; groups of digits that cannot be one are a code.
+fn span(from: &str, to: &str) -> String {
+    let years = from.len() == 4 && to.len() == 2 && matches!(from.parse(), Ok(1_800..=2_099));
+    if years && from[2..] < *to {
+        return format!("{} to {}", quantity(from), decimal(to));
+    }
+    let (left, right) = (whole_digits(from), whole_digits(to));
+    let leading_zero = from.starts_with('0') && left > 1;
+    if left + 2 < right || left > right + 1 || leading_zero {
+        return format!("{} , {}", digits(from), digits(to));
+    }
+    format!("{} to {}", quantity(from), quantity(to))
 }
 
 /// What may be glued to a number.
@@ -92,13 +160,11 @@ fn ending(text: &str) -> Option<String> {
         "" => String::new(),
         "%" => " percent".into(),
         "+" => " plus".into(),
+        "%+" | "+%" => " percent plus".into(),
         "k" | "K" => " thousand".into(),
         "M" => " million".into(),
         "x" | "X" => " times".into(),
-        _ => match text.strip_prefix('/') {
-            Some(unit) => format!(" {}", per(unit)?),
-            None => return None,
-        },
+        _ => format!(" {}", measures::per(text.strip_prefix('/')?)?),
     })
 }
 
@@ -112,84 +178,80 @@ fn quantity(number: &str) -> String {
     }
 }
 
-/// `1990s`, `'90s`.
-fn decade(word: &Word) -> Option<String> {
-    let digits = word.core.strip_suffix('s').map(|core| core.trim_end_matches('\''))?;
+/// `1990s`, `'90s`, `low 500s`.
+fn decade(core: &str) -> Option<String> {
+    let digits = core.strip_suffix('s').map(|core| core.trim_end_matches('\''))?;
     let number: u64 = digits.parse().ok().filter(|number| number % 10 == 0)?;
     let words = match digits.len() {
         4 => year(number),
-        2 => cardinal(number),
+        2 | 3 => cardinal(number),
         _ => return None,
     };
     Some(words.strip_suffix('y').map_or_else(|| format!("{words}s"), |stem| format!("{stem}ies")))
 }
 
-fn mixed(core: &str) -> Option<(String, &'static str)> {
-    let last = core.chars().next_back()?;
-    let part = fraction(last.encode_utf8(&mut [0; 4]))?;
-    Some((decimal(number_of(&core[..core.len() - last.len_utf8()])?), part))
+/// A word that no rule knows. Where signs join several words in it, each is said by the rules for itself.
+pub(super) fn rest(core: &str) -> String {
+    let mut out = String::with_capacity(core.len());
+    let mut rest = core;
+    while !rest.is_empty() {
+        let end = rest
+            .char_indices()
+            .find_map(|(at, c)| joins(&rest[..at], c, &rest[at + c.len_utf8()..]).map(|_| at));
+        let (part, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        if part.len() == core.len() {
+            return letters(core);
+        }
+        if !part.is_empty() {
+            out.push_str(&rules(&[Word::bare(part)], 0).text);
+        }
+        let Some(c) = behind.chars().next() else { break };
+        let after = &behind[c.len_utf8()..];
+        out.push_str(joins(part, c, after).unwrap_or(" "));
+        rest = if c == '.' { after.trim_start_matches('.') } else { after };
+    }
+    out
 }
 
-fn fraction(core: &str) -> Option<&'static str> {
-    Some(match core {
-        "1/2" | "½" => "a half",
-        "1/3" | "⅓" => "a third",
-        "2/3" | "⅔" => "two thirds",
-        "1/4" | "¼" => "a quarter",
-        "3/4" | "¾" => "three quarters",
-        "1/8" | "⅛" => "an eighth",
+/// Bytes of the longest unit behind a slash: `bedroom`. Longer text need not be looked up from each of its slashes.
+const LONGEST_PER: usize = 7;
+
+/// What a sign between two parts of a word says; `None` where it belongs to one of them.
+fn joins(before: &str, c: char, after: &str) -> Option<&'static str> {
+    let digit = |c: char| c.is_ascii_digit();
+    Some(match c {
+        '/' if after.starts_with(digit) && before.ends_with(is_letter) => " , ",
+        // `7 days/week`.
+        '/' if (before.ends_with('s') || matches!(before, "Price" | "price"))
+            && after.len() <= LONGEST_PER
+            && measures::per(after).is_some() =>
+        {
+            " per "
+        }
+        '/' | '\\' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '_' | '*' | '#' | '^' | '~' | '<' | '>' => " ",
+        '—' | '–' | ';' | ':' | '|' | '•' | '·' | '…' | '!' | '?' | '\t' => " , ",
+        ',' | '.' if before.ends_with(digit) && after.starts_with(digit) => return None,
+        // `U.S` are letters one by one; `end.Next` is a missing space.
+        '.' if before.ends_with(digit) && after.starts_with('.') => " to ",
+        '.' if before.chars().count() == 1 && after.starts_with(is_letter) => " ",
+        '.' if !before.is_empty() && after.starts_with(is_letter) => " , ",
+        '.' if after.starts_with(digit) && before.is_empty() => return None,
+        '.' => " ",
+        ',' => " , ",
+        '&' => " and ",
+        '+' => " plus ",
+        '=' => " equals ",
+        '@' => " at ",
+        '→' | '➡' => " to ",
+        '×' => " by ",
+        '-' if before.ends_with(is_letter) && after.starts_with(is_letter) => return None,
+        '-' => " ",
         _ => return None,
     })
 }
 
-/// Abbreviations of every kind, with the next word where it decides.
-pub(super) fn abbreviation(words: &[Word], at: usize) -> Option<Said> {
-    let word = &words[at];
-    let dotted = word.trail.starts_with('.');
-    let next = words.get(at + 1);
-    let numbered = next.is_some_and(|next| next.core.starts_with(|c: char| c.is_ascii_digit()));
-    let text = match word.lower().as_str() {
-        "&" | "+" if next.is_some() => "and",
-        "w/" => "with",
-        "w/o" => "without",
-        "w/d" => "washer and dryer",
-        "a/c" => "AC",
-        "and/or" => "and or",
-        "n/a" => "not available",
-        "approx" => "approximately",
-        "avg" => "average",
-        "etc" => "et cetera",
-        "vs" => "versus",
-        "incl" => "including",
-        "e.g" => "for example",
-        "i.e" => "that is",
-        "est" if dotted && numbered => "established",
-        "no" if dotted && numbered => "number",
-        "bldg" => "building",
-        "mgmt" => "management",
-        "dept" => "department",
-        "hoa" if word.core != "HOA" => "H O A",
-        "mr" if dotted => "Mister",
-        "mrs" if dotted => "Missus",
-        "ms" if dotted => "Miz",
-        "jr" if dotted => "Junior",
-        "sr" if dotted => "Senior",
-        "dr" if dotted => "Doctor",
-        "inc" if dotted => "Incorporated",
-        "bd" | "bds" | "br" | "brs" | "bdrm" => "bedrooms",
-        "ba" => "baths",
-        "ft" if dotted => "feet",
-        _ => {
-            let unit = word.core.strip_prefix('/').filter(|unit| !unit.is_empty())?;
-            return Some(Said::abbreviation(per(unit)?, 1));
-        }
-    };
-    let title = matches!(text, "Mister" | "Missus" | "Miz" | "Doctor");
-    Some(Said { is_title: title, ..Said::abbreviation(text, 1) })
-}
-
-/// Everything else: letters stay, digits and symbols are named, what has no sound goes.
-pub(super) fn letters(core: &str) -> String {
+/// Letters stay, digits and symbols are named, what has no sound goes.
+fn letters(core: &str) -> String {
     let mut out = String::with_capacity(core.len());
     let mut rest = core;
     while let Some(c) = rest.chars().next() {
@@ -198,37 +260,52 @@ pub(super) fn letters(core: &str) -> String {
             '0'..='9' => {
                 let run = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
                 let number = &rest[..run];
-                let words =
-                    if run <= 4 && !number.starts_with('0') { quantity(number) } else { digits(number) };
-                out.push_str(&format!(" {words} "));
+                let code = run > 4 || number.starts_with('0');
+                out.push(' ');
+                out.push_str(&if code { digits(number) } else { quantity(number) });
+                out.push(' ');
                 taken = run;
+                // `v2.0`.
+                if rest[run..].starts_with('.') && rest[run + 1..].starts_with(|c: char| c.is_ascii_digit()) {
+                    out.push_str("point ");
+                    taken += 1;
+                }
             }
-            c if c.is_alphabetic() => out.push(c),
+            c if is_letter(c) => out.push(c),
             '\'' => out.push('\''),
-            '-' | '‑' if out.ends_with(char::is_alphabetic) && next_is_letter(&rest[taken..]) => {
+            '-' if out.ends_with(char::is_alphabetic) && rest[taken..].starts_with(is_letter) => {
                 out.push('-')
             }
-            '.' if next_is_letter(&rest[taken..]) && out.ends_with(char::is_alphabetic) => {
-                // `U.S` and `p.m` are letters one by one; `end.Next` is a missing space.
-                out.push_str(if out.chars().rev().nth(1).is_none_or(|c| c == ' ') { " " } else { " , " });
-            }
-            '—' | '–' | ';' | ':' | '|' | '•' | '·' | '…' | ',' | '!' | '?' => out.push_str(" , "),
-            '&' => out.push_str(" and "),
-            '+' => out.push_str(" plus "),
-            '=' => out.push_str(" equals "),
-            '@' => out.push_str(" at "),
-            '%' => out.push_str(" percent "),
-            '$' => out.push_str(" dollars "),
-            '°' => out.push_str(" degrees "),
-            '→' => out.push_str(" to "),
-            '²' => out.push_str(" squared "),
-            _ => out.push(' '),
+            c => out.push_str(symbol(c)),
         }
         rest = &rest[taken..];
     }
     out
 }
 
-fn next_is_letter(rest: &str) -> bool {
-    rest.starts_with(char::is_alphabetic)
+fn symbol(c: char) -> &'static str {
+    match c {
+        ',' => " , ",
+        '&' => " and ",
+        '+' => " plus ",
+        '=' => " equals ",
+        '@' => " at ",
+        '%' => " percent ",
+        '$' => " dollars ",
+        '€' => " euros ",
+        '£' => " pounds ",
+        '¢' => " cents ",
+        '°' => " degrees ",
+        '→' | '➡' => " to ",
+        '×' => " by ",
+        '÷' => " divided by ",
+        '²' => " squared ",
+        '³' => " cubed ",
+        '§' => " section ",
+        '№' => " number ",
+        '½' => " one half ",
+        '¼' => " one quarter ",
+        '¾' => " three quarters ",
+        _ => " ",
+    }
 }

@@ -35,11 +35,27 @@ impl Dialogue {
     }
 
     pub(super) fn handle_reply_text(&mut self, reply: ReplyId, delta: &str) {
-        let now = self.now;
         let Some(answer) = self.mouth.answering(reply) else { return };
         if answer.text_done || delta.is_empty() {
             return;
         }
+        answer.own_words |= !delta.trim().is_empty();
+        self.write(reply, delta);
+    }
+
+    pub(super) fn handle_reply_filler(&mut self, reply: ReplyId, text: &str) {
+        let Some(answer) = self.mouth.answering(reply) else { return };
+        if answer.text_done || text.trim().is_empty() {
+            return;
+        }
+        answer.bridged |= !answer.own_words;
+        self.write(reply, text);
+    }
+
+    /// Appends to the text of a reply that is being written.
+    fn write(&mut self, reply: ReplyId, delta: &str) {
+        let now = self.now;
+        let Some(answer) = self.mouth.answering(reply) else { return };
         let room = MAX_REPLY.saturating_sub(answer.text.len());
         let whole = delta.len();
         let delta = &delta[..delta.floor_char_boundary(room)];
@@ -61,8 +77,8 @@ impl Dialogue {
         if answer.text_done {
             return;
         }
-        if answer.text.trim().is_empty() {
-            // An answer without words is no answer.
+        if !answer.own_words {
+            // An answer without words of its own is no answer.
             self.handle_reply_failed(reply);
             return;
         }
@@ -70,6 +86,10 @@ impl Dialogue {
         answer.chunker.finish();
         self.timers.stop(Timer::ReplyText);
         self.speak_clauses(reply);
+        if self.mouth.answering(reply).is_some_and(|a| a.voice_lost) {
+            self.end_unspoken_answer();
+            return;
+        }
         // Also where the text holds nothing that can be spoken: the voice's silence ends the turn.
         if self.mouth.answering(reply).is_some_and(|a| !a.first_audio) {
             self.timers.set(Timer::Speech, self.now + self.policy.speech);
@@ -90,11 +110,13 @@ impl Dialogue {
                 book(&mut answer.turn, Stage::Clause, now);
             }
             spoken = true;
-            self.commands.push_back(Command::Speak { reply, clause });
+            if !answer.voice_lost {
+                self.commands.push_back(Command::Speak { reply, clause });
+            }
         }
         if spoken {
             let event = Event::Reply { turn: answer.turn.turn, text: answer.text.clone() };
-            if !answer.first_audio {
+            if !answer.first_audio && !answer.voice_lost {
                 self.timers.set(Timer::Speech, now + self.policy.speech);
             }
             self.emit(event);
@@ -108,7 +130,7 @@ impl Dialogue {
         }
         self.timers.stop(Timer::ReplyText);
         answer.turn.failure.get_or_insert(Failure::Llm);
-        let nothing_said = answer.text.trim().is_empty();
+        let nothing_said = !answer.own_words;
         self.notice(NoticeCode::LlmFailed, "The answer could not be completed.");
         if nothing_said {
             self.handle_reply_text(reply, CANNOT_ANSWER);
@@ -123,12 +145,21 @@ impl Dialogue {
             if answer.left_at.is_none() {
                 book(&mut answer.turn, Stage::Pacing, now);
                 answer.left_at = Some(now);
+                // A lost voice has committed already.
+                if !answer.text_done && !answer.voice_lost {
+                    self.commands.push_back(Command::CommitReply { reply });
+                }
                 // Only a greeting becomes audible over a caller who is speaking already.
                 let speaking = self.forming.as_ref().and_then(|f| f.open.as_ref()).filter(|u| u.speaking);
                 if let Some(utterance) = speaking {
                     let meant = utterance.last_voiced + self.policy.interrupt;
                     self.timers.set(Timer::Interrupt, meant.max(now));
                 }
+            }
+            if answer.voice_lost {
+                // The last sound of a voice that is stopped already: only the text is waited for.
+                self.timers.stop(Timer::Interrupt);
+                return;
             }
             self.timers.stop(Timer::Speech);
             self.timers.set(Timer::Playout, playout);
@@ -138,8 +169,8 @@ impl Dialogue {
     pub(super) fn handle_speech_done(&mut self, reply: ReplyId) {
         let playout = self.now + self.policy.playout;
         let Some(answer) = self.mouth.answering(reply) else { return };
-        if !answer.first_audio {
-            // A voice without a sound has failed, whatever it says of itself.
+        if !answer.first_audio || !answer.text_done {
+            // A voice without a sound, or one that ends before its text, has failed, whatever it says of itself.
             self.handle_speech_failed(reply);
             return;
         }
@@ -150,15 +181,35 @@ impl Dialogue {
 
     pub(super) fn handle_speech_failed(&mut self, reply: ReplyId) {
         let Some(answer) = self.mouth.answering(reply) else { return };
-        if answer.speech_done {
+        if answer.speech_done || answer.voice_lost {
             return;
         }
+        let unheard = answer.left_at.is_none();
         answer.speech_done = true;
         answer.voice_lost = true;
         answer.turn.failure.get_or_insert(Failure::Tts);
         self.notice(NoticeCode::TtsFailed, "The voice failed; the answer is given as text.");
         // What was queued is cut too: half a sentence followed by nothing is worse than its text.
-        self.cut_answer();
+        if self.mouth.answering(reply).is_some_and(|a| a.text_done) {
+            self.cut_answer();
+            return;
+        }
+        for timer in [Timer::Speech, Timer::Playout, Timer::Interrupt] {
+            self.timers.stop(timer);
+        }
+        self.emit(Event::Clear { reply });
+        self.commands.push_back(Command::StopSpeech { reply });
+        if unheard {
+            self.commands.push_back(Command::CommitReply { reply });
+        }
+    }
+
+    /// The voice was lost and the text has come to its end.
+    fn end_unspoken_answer(&mut self) {
+        if let Mouth::Answering(mut answer) = std::mem::take(&mut self.mouth) {
+            let heard = answer.heard.take().unwrap_or_default();
+            self.end_turn(*answer, &heard, false);
+        }
     }
 
     pub(super) fn handle_played(&mut self, reply: ReplyId) {
@@ -186,13 +237,18 @@ impl Dialogue {
     }
 
     pub(super) fn handle_silenced(&mut self, reply: ReplyId, heard: &str) {
+        if let Some(answer) = self.mouth.answering(reply).filter(|a| a.voice_lost) {
+            answer.heard.get_or_insert_with(|| heard.to_owned());
+            return;
+        }
         if !matches!(&self.mouth, Mouth::Cutting(answer) if answer.reply == reply) {
             return;
         }
         if let Mouth::Cutting(answer) = std::mem::take(&mut self.mouth) {
             self.timers.stop(Timer::Silence);
             let interrupted = !answer.voice_lost;
-            self.end_turn(*answer, heard, interrupted);
+            let before = answer.heard.clone();
+            self.end_turn(*answer, before.as_deref().unwrap_or(heard), interrupted);
         }
     }
 
@@ -216,7 +272,9 @@ impl Dialogue {
             answered_at: answer.left_at,
             ledger,
             interrupted,
+            bridged: answer.bridged,
             failure: answer.turn.failure,
+            voice_lost: answer.voice_lost,
         };
         self.emit(Event::TurnEnded(Box::new(record)));
     }

@@ -97,6 +97,7 @@ impl Dialogue {
                 None => return,
             },
         }
+        forming.read();
         let event = Event::Transcript { turn: forming.turn, text: forming.words(), is_final: false };
         self.emit(event);
         self.decide_if_silent();
@@ -107,6 +108,9 @@ impl Dialogue {
         let Some(part) = self.forming.as_mut().and_then(|f| f.awaited(id)) else { return };
         let failed = text.is_none();
         part.text = Some(text.unwrap_or_else(|| std::mem::take(&mut part.partial)));
+        if let Some(forming) = &mut self.forming {
+            forming.read();
+        }
         if failed {
             self.note_stt_failure();
         }
@@ -130,8 +134,8 @@ impl Dialogue {
     }
 
     pub(super) fn silence_needed(&self, forming: &Forming, utterance: &Utterance) -> Duration {
-        let words = if utterance.partial.is_empty() { String::new() } else { forming.words() };
-        required_silence(Evidence { complete: utterance.complete, words: &words }, &self.policy)
+        let evidence = Evidence { complete: utterance.complete, reads: forming.reads() };
+        required_silence(evidence, &self.policy)
     }
 
     /// Sets the deadline by which a turn ends when bytes stay away. Absence counts as silence, but not before the
@@ -182,6 +186,7 @@ impl Dialogue {
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
         self.transcribed = self.listened;
         self.commands.push_back(Command::FinaliseUtterance { utterance: utterance.id });
+        self.timers.set(Timer::SttFinal, self.now + self.policy.stt_final);
         // Speech that goes on is reported as a new start; until then the piece counts as a pause, so that a caller who
         // fell silent just now is not waited for.
         let last_voiced = if utterance.speaking { self.listened } else { utterance.last_voiced };
@@ -229,6 +234,10 @@ impl Dialogue {
         forming.ledger = Some(Ledger::open(self.now));
         let part = Part { utterance: UtteranceId(0), partial: String::new(), text: Some(text.to_owned()) };
         forming.parts.push(part);
+        forming.read();
+        if forming.is_awaiting() {
+            self.timers.set(Timer::SttFinal, self.now + self.policy.stt_final);
+        }
         self.forming = Some(forming);
     }
 }
