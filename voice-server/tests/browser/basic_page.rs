@@ -33,8 +33,13 @@ pub(crate) fn a_page_that_only_decodes_and_starts_plays_in_order(server: &Server
     let id = Uuid::new_v4();
     browser.run(&format!("talk('ws://{}/voice/{id}')", server.address));
     let until = Instant::now() + Duration::from_secs(90);
-    while conversation(server, id).is_none_or(|found| found["turns"].as_array().is_none_or(Vec::is_empty)) {
-        assert!(Instant::now() < until, "no turn comes");
+    // The pause between the two sentences may end a turn or not; what counts is that every word is there.
+    loop {
+        let said = conversation(server, id).map(|found| callers_words(&found)).unwrap_or_default();
+        if word_error_rate(&spoken(), &said).rate() < 0.2 {
+            break;
+        }
+        assert!(Instant::now() < until, "heard {said:?}");
         std::thread::sleep(Duration::from_millis(200));
     }
     let played = browser.run("return played");
@@ -42,8 +47,7 @@ pub(crate) fn a_page_that_only_decodes_and_starts_plays_in_order(server: &Server
     browser.wait("the echo", "return window.closeCode !== undefined");
     assert_eq!(browser.run("return window.closeCode"), 1000, "the close code");
     let stored = conversation(server, id).expect("it was there");
-    let said = stored["transcript"][0]["text"].as_str().unwrap();
-    assert!(word_error_rate(&spoken(), said).rate() < 0.2, "heard {said:?}");
+    let turns = stored["turns"].as_array().expect("turns").len();
 
     let played: Vec<(u64, f64, f64)> = played
         .as_array()
@@ -62,8 +66,17 @@ pub(crate) fn a_page_that_only_decodes_and_starts_plays_in_order(server: &Server
     println!("  basic page: {} messages, gaps of ms {}", played.len(), shown.join(" "));
     println!("  basic page: ledger {} = {} ms", stored["turns"][0]["ledger"], stored["turns"][0]["totalMs"]);
     assert!(gaps.iter().all(|gap| *gap >= -15.0), "messages overlap: {}", shown.join(" "));
-    assert!(gaps.iter().all(|gap| *gap <= 60.0), "gaps are audible: {}", shown.join(" "));
+    // Between two answers there is silence; within one there is none.
+    let audible = gaps.iter().filter(|gap| **gap > 60.0).count();
+    assert!(audible < turns, "gaps are audible in {turns} answers: {}", shown.join(" "));
     assert_eq!(browser.console_errors(), Vec::<Value>::new());
+}
+
+/// All that the caller said.
+fn callers_words(conversation: &Value) -> String {
+    let lines = conversation["transcript"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let words = lines.iter().filter(|line| line["role"] == "user").filter_map(|line| line["text"].as_str());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The conversation once the page has opened it.
