@@ -21,6 +21,10 @@ pub fn reading(words: &str) -> Reading {
     if NEVER_LAST.contains(&last.as_str()) {
         return Reading::Unfinished;
     }
+    // A comma is how a recogniser writes that the voice stayed up.
+    if trimmed.ends_with(',') {
+        return Reading::Unfinished;
+    }
     let is_marked = trimmed.ends_with(['.', '?', '!']) && !trimmed.ends_with("...");
     if !is_marked && SELDOM_LAST.contains(&last.as_str()) {
         return Reading::Unfinished;
@@ -76,6 +80,8 @@ mod tests {
             "Well, um.",
             "and the...",
             "How much is the?",
+            "Is the townhouse,",
+            "In short,",
         ] {
             assert_eq!(reading(open), Reading::Unfinished, "{open}");
         }

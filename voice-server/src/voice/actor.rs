@@ -318,8 +318,11 @@ impl Call {
     /// Sorts the session's outputs until the last.
     async fn pump(&self, mut output: impl CallOutput, turns: mpsc::Sender<Dated>) -> End {
         let mut dating = Dating::new(self.activity.now());
+        let mut cleared = None;
         while let Some(out) = output.next().await {
             let event = match out {
+                // Events overtake audio that waits: what is void by now is not sent any more.
+                Output::Audio { reply, .. } if cleared == Some(reply) => continue,
                 Output::Audio { reply, payload } => {
                     self.activity.note_talk();
                     dating.handle_audio(reply, self.activity.now());
@@ -341,6 +344,7 @@ impl Call {
                 }
                 Event::SpeechEnded => Message::SpeechEnded,
                 Event::Clear { reply } => {
+                    cleared = Some(reply);
                     self.outbox.clear(reply);
                     Message::Clear { reply }
                 }
