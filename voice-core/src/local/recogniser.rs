@@ -106,14 +106,16 @@ impl SttStream for Stream {
         }
     }
 
-    fn hint_pause(&mut self) {
+    fn hint_pause(&mut self) -> bool {
         let mut state = self.0.lock();
-        let Some(open) = state.open.as_mut() else { return };
+        let Some(open) = state.open.as_mut() else { return false };
         open.note_pause();
+        let follows = open.work() == Work::Wanted;
         let (serial, voiced_end) = (open.serial, open.voiced_end());
         state.stop(|running| running.is_stale(serial, voiced_end));
         self.0.schedule(&mut state);
         self.0.emit(state);
+        follows
     }
 
     fn finalise(&mut self) {

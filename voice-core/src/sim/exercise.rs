@@ -103,6 +103,7 @@ impl<'a> Exercise<'a> {
             3 | 4 => Input::SpeechStarted { at: self.time() },
             5 | 6 => Input::SpeechEnded { last_voiced: self.time() },
             7 if op < 50 => Input::AudioEnded,
+            8 if op >= 150 => Input::PauseUnread { utterance: self.utterance() },
             7 | 8 => Input::Partial { utterance: self.utterance(), text: self.text() },
             9 | 10 => Input::Final { utterance: self.utterance(), text: self.text() },
             11 => Input::SttFailed { utterance: self.utterance() },

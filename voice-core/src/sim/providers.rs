@@ -123,8 +123,9 @@ impl SttStream for Hearing {
         }
     }
 
-    fn hint_pause(&mut self) {
+    fn hint_pause(&mut self) -> bool {
         self.partial();
+        false
     }
 
     fn finalise(&mut self) {

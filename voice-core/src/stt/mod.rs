@@ -49,8 +49,11 @@ pub trait SttStream: Send {
     fn push(&mut self, frame: &Frame);
 
     /// The caller seems to have stopped: a good moment to bring the partial transcript up to date. The utterance
-    /// stays open. May be ignored.
-    fn hint_pause(&mut self) {}
+    /// stays open. `true`: a partial transcript of all up to here follows, also where its words are the same as before.
+    /// May be ignored.
+    fn hint_pause(&mut self) -> bool {
+        false
+    }
 
     /// No more audio for this utterance: [`SttEvent::Final`] or [`SttEvent::Failed`] must follow.
     fn finalise(&mut self);

@@ -102,6 +102,7 @@ impl Dialogue {
             Input::SpeechStarted { at } => self.handle_speech_started(at.min(self.now)),
             Input::SpeechEnded { last_voiced } => self.handle_speech_ended(last_voiced.min(self.now)),
             Input::AudioEnded => self.handle_audio_ended(),
+            Input::PauseUnread { utterance } => self.handle_pause_unread(utterance),
             Input::Partial { utterance, text } => self.handle_partial(utterance, text),
             Input::Final { utterance, text } => self.handle_final(utterance, Some(text)),
             Input::SttFailed { utterance } => self.handle_final(utterance, None),

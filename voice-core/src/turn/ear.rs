@@ -44,6 +44,8 @@ pub(super) struct Utterance {
     pub(super) last_voiced: SessionTime,
     pub(super) speaking: bool,
     pub(super) complete: Option<f32>,
+    /// Its words up to the pause are still being read.
+    pub(super) unread: bool,
     pub(super) partial: String,
 }
 

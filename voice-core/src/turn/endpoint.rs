@@ -15,6 +15,8 @@ pub struct Evidence {
     pub complete: Option<f32>,
     /// How the words so far read.
     pub reads: Reading,
+    /// The recogniser is still reading the words up to this pause.
+    pub unread: bool,
 }
 
 /// The silence after which a turn with this evidence is over. Never more than [`Policy::limit`].
@@ -33,6 +35,8 @@ pub fn required_silence(evidence: Evidence, policy: &Policy) -> Duration {
         (Some(_), Reading::Complete) => policy.unsure,
         (Some(_), Reading::Open) => policy.limit,
     };
+    // The answer needs these words anyway, so an end before they are there is no earlier answer, only a blind one.
+    let silence = if evidence.unread { silence.max(policy.likely) } else { silence };
     silence.min(policy.limit)
 }
 
@@ -69,10 +73,20 @@ mod tests {
         ];
         for (complete, words, wanted) in cases {
             assert_eq!(
-                required_silence(Evidence { complete, reads: reading(words) }, &policy),
+                required_silence(Evidence { complete, reads: reading(words), unread: false }, &policy),
                 wanted,
                 "{complete:?} {words}"
             );
+        }
+    }
+
+    #[test]
+    fn words_that_are_still_being_read_are_waited_for() {
+        let policy = Policy::default();
+        for (words, read) in [("Is the townhouse", policy.silence), ("Is it sold then?", policy.sure)] {
+            let evidence = Evidence { complete: Some(0.95), reads: reading(words), unread: true };
+            assert_eq!(required_silence(evidence, &policy), policy.likely, "{words}");
+            assert_eq!(required_silence(Evidence { unread: false, ..evidence }, &policy), read, "{words}");
         }
     }
 
@@ -81,7 +95,7 @@ mod tests {
         let policy = Policy { limit: Duration::from_millis(100), ..Policy::default() };
         for complete in [None, Some(0.0), Some(0.3), Some(1.0)] {
             for words in ["", "how much is the", "How much is it?"] {
-                let evidence = Evidence { complete, reads: reading(words) };
+                let evidence = Evidence { complete, reads: reading(words), unread: false };
                 assert!(required_silence(evidence, &policy) <= policy.limit);
             }
         }

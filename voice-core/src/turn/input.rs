@@ -30,6 +30,11 @@ pub enum Input {
     },
     /// The container ended or the recording ran out at its own end mark: nothing follows for now.
     AudioEnded,
+    /// The recogniser reads the words up to the present pause; a partial transcript follows, also where it is the same.
+    PauseUnread {
+        /// Which utterance.
+        utterance: UtteranceId,
+    },
     /// The recogniser's words so far.
     Partial {
         /// Of which utterance.

@@ -142,7 +142,7 @@ impl Driver {
 
     fn judge_pause(&mut self, utterance: UtteranceId, last_voiced: SessionTime) {
         let Some(model) = self.parts.turn_model.clone() else {
-            self.stt.hint_pause();
+            self.read_pause(utterance);
             return;
         };
         let end = self.intake.taken();
@@ -161,7 +161,14 @@ impl Driver {
         } else {
             self.exits.drops.scores += 1;
         }
-        self.stt.hint_pause();
+        self.read_pause(utterance);
+    }
+
+    /// Has the words up to a pause read, and says so where they are going to come.
+    fn read_pause(&mut self, utterance: UtteranceId) {
+        if self.stt.hint_pause() {
+            self.dialogue.handle_input(Input::PauseUnread { utterance }, self.clock.now());
+        }
     }
 
     // The answer.

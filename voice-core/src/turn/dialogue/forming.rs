@@ -24,6 +24,7 @@ impl Dialogue {
             Some(utterance) => {
                 utterance.speaking = true;
                 utterance.complete = None;
+                utterance.unread = false;
             }
             None => {
                 // A turn that was decided goes on; its account starts anew at the next decision.
@@ -53,6 +54,7 @@ impl Dialogue {
                 last_voiced: voiced,
                 speaking: true,
                 complete: None,
+                unread: false,
                 partial: String::new(),
             });
             let from = from.max(self.transcribed);
@@ -83,11 +85,26 @@ impl Dialogue {
         self.rearm_end_of_turn();
     }
 
+    pub(super) fn handle_pause_unread(&mut self, id: UtteranceId) {
+        if let Some(utterance) = self.forming.as_mut().and_then(|f| f.open.as_mut())
+            && utterance.id == id
+            && !utterance.speaking
+        {
+            utterance.unread = true;
+            self.rearm_end_of_turn();
+        }
+    }
+
     pub(super) fn handle_partial(&mut self, id: UtteranceId, text: String) {
         let Some(forming) = &mut self.forming else { return };
         match &mut forming.open {
             Some(utterance) if utterance.id == id => {
+                let was_unread = std::mem::take(&mut utterance.unread);
                 if utterance.partial == text {
+                    if was_unread {
+                        self.decide_if_silent();
+                        self.rearm_end_of_turn();
+                    }
                     return;
                 }
                 utterance.partial = text;
@@ -134,7 +151,8 @@ impl Dialogue {
     }
 
     pub(super) fn silence_needed(&self, forming: &Forming, utterance: &Utterance) -> Duration {
-        let evidence = Evidence { complete: utterance.complete, reads: forming.reads() };
+        let evidence =
+            Evidence { complete: utterance.complete, reads: forming.reads(), unread: utterance.unread };
         required_silence(evidence, &self.policy)
     }
 
@@ -194,6 +212,7 @@ impl Dialogue {
         if let Some(open) = self.forming.as_mut().and_then(|f| f.open.as_mut()) {
             open.speaking = false;
             open.complete = utterance.complete;
+            open.unread = utterance.unread;
         }
         self.rearm_end_of_turn();
     }
