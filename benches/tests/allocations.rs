@@ -1,8 +1,5 @@
 //! From a caller's message to the turn machine nothing is allocated per frame, once a call is running.
-#![allow(clippy::unwrap_used, unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#![allow(clippy::unwrap_used)]
 
 use voice_benches::{packets, recorded};
 use voice_core::audio::{Channels, ENGINE_RATE, FRAME_SAMPLES, Frame, SampleRate};
@@ -10,33 +7,7 @@ use voice_core::ingress::{Declared, Ingress, Limits, Pulled};
 use voice_core::time::SessionTime;
 use voice_core::turn::{Dialogue, Input, Policy};
 use voice_core::vad::{Activity, EnergyVad, GateState, Segmenter, VAD_WINDOW, VadModel, VadStream, Windows};
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes unchanged to the system's allocator; the thread-local number needs neither memory nor a
-// destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: as the caller promised us.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised us.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: as the caller promised us.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use voice_fixtures::allocations::{Counting, count};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -110,9 +81,9 @@ impl Call {
 /// Allocations while the messages of `second` are taken, after those of `first`.
 fn count(call: &mut Call, first: &[Vec<u8>], second: &[Vec<u8>]) -> usize {
     first.iter().for_each(|message| call.take(message));
-    let before = COUNT.get();
+    let before = count();
     second.iter().for_each(|message| call.take(message));
-    COUNT.get() - before
+    count() - before
 }
 
 fn pcm(samples: &[i16]) -> Vec<Vec<u8>> {
@@ -163,7 +134,7 @@ fn a_caller_who_speaks_costs_no_allocation_per_frame_either() {
 
 #[test]
 fn the_counter_counts() {
-    let before = COUNT.get();
+    let before = count();
     let boxed = std::hint::black_box(Box::new(1));
-    assert!(COUNT.get() > before, "{boxed}");
+    assert!(count() > before, "{boxed}");
 }

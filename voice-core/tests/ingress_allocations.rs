@@ -1,41 +1,12 @@
 //! The audio path allocates nothing per frame once a stream is running.
-#![allow(clippy::unwrap_used, unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 mod common;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use common::{merge, ogg, opus_packets, voice, wav, webm};
 use voice_core::audio::{Channels, SampleRate};
 use voice_core::ingress::{Declared, Ingress, Limits, Pulled};
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches only a thread-local number that needs
-// no allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use voice_fixtures::allocations::{Counting, count};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -59,9 +30,9 @@ fn allocations(declared: Option<Declared>, messages: &[Vec<u8>]) -> (usize, usiz
         frames
     };
     run(first);
-    let before = COUNT.get();
+    let before = count();
     let frames = run(second);
-    (COUNT.get() - before, frames)
+    (count() - before, frames)
 }
 
 #[test]

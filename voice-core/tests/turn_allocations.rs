@@ -1,46 +1,17 @@
 //! Turn-taking allocates nothing for a frame in which nothing happens.
-#![allow(clippy::unwrap_used, unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#![allow(clippy::unwrap_used)]
 
 use voice_core::ids::UtteranceId;
 use voice_core::time::SessionTime;
 use voice_core::turn::{Command, Dialogue, Input, Policy};
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches only a thread-local number that needs
-// no allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use voice_fixtures::allocations::{Counting, count};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 /// Frames of 20 ms from `from` on for `ms`, and what they allocate. Orders are taken as they come.
 fn listen(dialogue: &mut Dialogue, from: u64, ms: u64) -> usize {
-    let before = COUNT.get();
+    let before = count();
     for at in (from..from + ms).step_by(20) {
         let now = SessionTime::from_millis(at);
         dialogue.handle_input(Input::Arrived, now);
@@ -49,7 +20,7 @@ fn listen(dialogue: &mut Dialogue, from: u64, ms: u64) -> usize {
             panic!("{order:?} at {at} ms");
         }
     }
-    COUNT.get() - before
+    count() - before
 }
 
 #[test]

@@ -6,10 +6,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt as _, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{LanguageModel, LlmEvent, LlmRequest};
@@ -149,12 +150,19 @@ impl LanguageModel for ResilientModel {
     }
 }
 
+/// One model's answer under way.
+struct Attempt {
+    id: AttemptId,
+    provider: &'static str,
+    events: BoxStream<'static, Result<LlmEvent, ProviderError>>,
+}
+
 /// One answer under way.
 struct Reply {
     shared: Arc<Shared>,
     request: LlmRequest,
     planner: Planner,
-    attempts: Vec<(AttemptId, BoxStream<'static, Result<LlmEvent, ProviderError>>)>,
+    attempts: Vec<Attempt>,
     lost: Option<ProviderError>,
 }
 
@@ -185,20 +193,16 @@ impl Reply {
     }
 
     /// Tells the planner what an attempt gave; gives back what is to be passed on.
-    fn take(
-        &mut self,
-        attempt: AttemptId,
-        event: Option<Result<LlmEvent, ProviderError>>,
-    ) -> Option<LlmEvent> {
+    fn take(&mut self, attempt: AttemptId, event: Result<LlmEvent, ProviderError>) -> Option<LlmEvent> {
         let now = self.shared.now();
         let mut line_up = self.shared.lock();
         match event {
-            Some(Ok(event @ LlmEvent::Done(_))) => {
+            Ok(event @ LlmEvent::Done(_)) => {
                 let counts = self.planner.emitter() == Some(attempt);
                 self.planner.handle_input(Input::Finished { attempt }, &mut line_up, now);
                 counts.then_some(event)
             }
-            Some(Ok(event)) => {
+            Ok(event) => {
                 let input = if event.is_useful() {
                     Input::Useful { attempt, resume: () }
                 } else {
@@ -207,22 +211,11 @@ impl Reply {
                 self.planner.handle_input(input, &mut line_up, now);
                 (self.planner.emitter() == Some(attempt)).then_some(event)
             }
-            Some(Err(error)) => {
-                self.planner.handle_input(Input::Failed { attempt, error }, &mut line_up, now);
-                None
-            }
-            None => {
-                let name = self.attempt_name(&line_up);
-                let detail = "its answer ended without an end".to_owned();
-                let error = ProviderError::Failed { provider: name, detail };
+            Err(error) => {
                 self.planner.handle_input(Input::Failed { attempt, error }, &mut line_up, now);
                 None
             }
         }
-    }
-
-    fn attempt_name(&self, line_up: &LineUp) -> &'static str {
-        line_up.providers().next().map_or("llm", |first| line_up.name(first))
     }
 
     fn carry_out_orders(&mut self) {
@@ -231,9 +224,10 @@ impl Reply {
                 Order::Start { attempt, provider, why, .. } => {
                     let model = &self.shared.models[provider.get()].model;
                     tracing::debug!(provider = model.name(), why = why.as_str(), "a model is asked");
-                    self.attempts.push((attempt, model.reply(self.request.clone())));
+                    let events = model.reply(self.request.clone());
+                    self.attempts.push(Attempt { id: attempt, provider: model.name(), events });
                 }
-                Order::Cancel { attempt } => self.attempts.retain(|(id, _)| *id != attempt),
+                Order::Cancel { attempt } => self.attempts.retain(|one| one.id != attempt),
                 Order::GiveUp(lost) => {
                     self.attempts.clear();
                     self.lost = Some(lost.error);
@@ -254,19 +248,19 @@ impl Drop for Reply {
     }
 }
 
-/// What the first attempt with something to say gives; `None` is its end, after which it is gone.
-async fn next_of(
-    attempts: &mut Vec<(AttemptId, BoxStream<'static, Result<LlmEvent, ProviderError>>)>,
-) -> (AttemptId, Option<Result<LlmEvent, ProviderError>>) {
+/// What the first attempt with something to say gives. Its end or an error takes it out.
+async fn next_of(attempts: &mut Vec<Attempt>) -> (AttemptId, Result<LlmEvent, ProviderError>) {
     std::future::poll_fn(|context| {
         for at in 0..attempts.len() {
-            let (attempt, stream) = &mut attempts[at];
-            let attempt = *attempt;
-            if let Poll::Ready(event) = stream.next().poll_unpin(context) {
-                if !matches!(&event, Some(Ok(event)) if !matches!(event, LlmEvent::Done(_))) {
+            let Attempt { id, provider, events } = &mut attempts[at];
+            let (id, provider) = (*id, *provider);
+            if let Poll::Ready(event) = events.poll_next_unpin(context) {
+                let detail = "its answer ended without an end".to_owned();
+                let event = event.unwrap_or(Err(ProviderError::Failed { provider, detail }));
+                if matches!(event, Ok(LlmEvent::Done(_)) | Err(_)) {
                     drop(attempts.remove(at));
                 }
-                return Poll::Ready((attempt, event));
+                return Poll::Ready((id, event));
             }
         }
         Poll::Pending
@@ -277,14 +271,12 @@ async fn next_of(
 /// Keeps the seeds of the requests apart from the line-up's.
 const SPREAD: u64 = 0x5bd1_e995_97f4_a7c1;
 /// Far enough for a timer, and within what an instant can hold.
-const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
+const FAR: Duration = Duration::from_secs(86_400 * 365);
 /// A change of state shows in logs and events this soon.
-const TELL_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+const TELL_WITHIN: Duration = Duration::from_secs(1);
 
 #[cfg(all(test, feature = "sim"))]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::llm::{Message, Role};
     use crate::sim::{LlmFault, ScriptedLlm};
