@@ -79,7 +79,7 @@ impl Call {
 }
 
 /// Allocations while the messages of `second` are taken, after those of `first`.
-fn count(call: &mut Call, first: &[Vec<u8>], second: &[Vec<u8>]) -> usize {
+fn allocations(call: &mut Call, first: &[Vec<u8>], second: &[Vec<u8>]) -> usize {
     first.iter().for_each(|message| call.take(message));
     let before = count();
     second.iter().for_each(|message| call.take(message));
@@ -110,7 +110,7 @@ fn no_format_allocates_per_frame_from_message_to_turn_machine() {
     ] {
         let mut call = Call::new(declared, false);
         let (first, second) = messages.split_at(messages.len() / 2);
-        let allocations = count(&mut call, first, second);
+        let allocations = allocations(&mut call, first, second);
         assert!(call.frames >= messages.len() - 2, "{what}: {} frames of {}", call.frames, messages.len());
         assert!(call.judged > call.frames / 4, "{what}: the gate must have been open");
         assert_eq!(allocations, 0, "{what}: over {} messages", second.len());
@@ -129,7 +129,7 @@ fn a_caller_who_speaks_costs_no_allocation_per_frame_either() {
     first.iter().for_each(|message| call.take(message));
     call.tells = false;
     assert!(call.segmenter.is_speaking() && !call.dialogue.is_idle(), "the caller speaks");
-    assert_eq!(count(&mut call, &[], speech), 0);
+    assert_eq!(allocations(&mut call, &[], speech), 0);
 }
 
 #[test]
