@@ -105,7 +105,9 @@ async fn send(
 }
 
 /// Headers, with the values kept out of debug output.
-fn head(headers: impl Iterator<Item = (&'static str, String)>) -> Result<HeaderMap, ProviderError> {
+pub(super) fn head(
+    headers: impl Iterator<Item = (&'static str, String)>,
+) -> Result<HeaderMap, ProviderError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let mut value = HeaderValue::try_from(value).map_err(|_| ProviderError::Misconfigured {
