@@ -10,12 +10,16 @@ pub mod deepgram;
 pub mod elevenlabs;
 pub mod openai;
 mod protocol;
+#[cfg(feature = "cloud")]
+mod socket;
 pub(crate) mod words;
 
 use std::sync::Arc;
 
 pub use absent::AbsentRecogniser;
 pub use protocol::{MOST_MESSAGE, SttProtocol, Transmit, TurnSign};
+#[cfg(feature = "cloud")]
+pub use socket::{Reconnect, SocketRecogniser};
 
 use crate::audio::Frame;
 use crate::error::ProviderError;
