@@ -131,7 +131,10 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         Arc::new(AbsentVoice::new(error))
     }));
     let engine = engine.build()?;
-    let warming = Some(tokio::task::spawn_blocking(move || drop(local.warm_up())));
+    let warming = Some(tokio::task::spawn_blocking(move || {
+        // A file that has become unusable fails again, and is told, at the first call.
+        let _ = local.warm_up();
+    }));
     let headroom = (hears || speaks).then(|| Headroom::new(pool));
     Ok(Built { engine, notes, hears, speaks, warming, headroom })
 }
@@ -206,7 +209,9 @@ impl Local {
         }
     }
 
-    fn warm_up(&self) {}
+    fn warm_up(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }
 
 #[cfg(not(feature = "local"))]

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use hyper::header::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -52,11 +51,14 @@ impl Default for Reconnect {
     }
 }
 
+/// Makes one call's protocol.
+type MakeProtocol = dyn Fn(&SttOptions) -> Box<dyn SttProtocol> + Send + Sync;
+
 /// A recogniser behind a WebSocket, shared by all calls.
 #[derive(Clone)]
 pub struct SocketRecogniser {
     name: &'static str,
-    protocol: Arc<dyn Fn(&SttOptions) -> Box<dyn SttProtocol> + Send + Sync>,
+    protocol: Arc<MakeProtocol>,
     connector: Connector,
     reconnect: Reconnect,
     seed: Arc<AtomicU64>,
@@ -197,14 +199,15 @@ enum Link {
     None {
         until: Option<Instant>,
     },
-    Connecting(BoxFuture<'static, Result<(Socket, HeaderMap), ConnectError>>),
+    Connecting(BoxFuture<'static, Result<Socket, ConnectError>>),
     Open(Box<Socket>),
 }
 
-/// Why the task goes on.
+/// Why the task goes on; lives for a moment.
+#[expect(clippy::large_enum_variant)]
 enum Woken {
     Told(Option<Told>),
-    Connected(Result<(Socket, HeaderMap), ConnectError>),
+    Connected(Result<Socket, ConnectError>),
     Message(Incoming),
     Retry,
     Timer,
@@ -239,7 +242,7 @@ impl Line {
                         self.handle_told(told);
                     }
                 }
-                Woken::Connected(Ok((socket, _))) => {
+                Woken::Connected(Ok(socket)) => {
                     self.link = Link::Open(Box::new(socket));
                     self.protocol.handle_connected(self.now());
                 }
@@ -279,7 +282,7 @@ impl Line {
         let (connector, name, address) = (self.connector.clone(), self.name, self.protocol.address());
         let (key, limits) = (self.protocol.authorisation(), self.reconnect.socket);
         self.link = Link::Connecting(Box::pin(async move {
-            connector.connect(name, &address, std::iter::once(key), limits).await
+            connector.connect(name, &address, std::iter::once(key), limits).await.map(|(socket, _)| socket)
         }));
     }
 
