@@ -19,7 +19,7 @@ use super::wire::{self, ContextId, ServerMessage, SpeechPiece};
 use super::{ElevenLabsConfig, PROVIDER};
 
 /// Numbers of the service and our patience with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextLimits {
     /// Contexts at a time. Default 5: with a sixth the service closes the socket.
     pub contexts: usize,

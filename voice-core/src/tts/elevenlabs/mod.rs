@@ -2,11 +2,17 @@
 //!
 //! `wire` builds addresses and messages and reads answers, `voices` knows the default voices, `contexts` keeps the
 //! books of one socket with a context for each reply, `http` speaks a reply without a socket, `spoken` turns answers into
-//! speech events, `slots` counts what the account may do at a time. All of it is pure; the sockets are the client's. What a
-//! configuration says is checked once, in [`ElevenLabsBuilder::build`] and [`ElevenLabsConfig::for_call`].
+//! speech events, `slots` counts what the account may do at a time. All of that is pure. `client`, `over_sockets` and
+//! `over_http` are the shell around it (feature `cloud`). What a configuration says is checked once, in [`ElevenLabsBuilder::build`] and [`ElevenLabsConfig::for_call`].
 
+#[cfg(feature = "cloud")]
+mod client;
 mod contexts;
 mod http;
+#[cfg(feature = "cloud")]
+mod over_http;
+#[cfg(feature = "cloud")]
+mod over_sockets;
 mod slots;
 mod spoken;
 mod tracker;
@@ -15,6 +21,8 @@ pub mod wire;
 
 use serde::Serialize;
 
+#[cfg(feature = "cloud")]
+pub use client::{ElevenLabs, SpeechLimits};
 pub use contexts::{ContextEvent, ContextLimits, Contexts};
 pub use http::{HttpReply, SpeechRequest};
 pub use slots::Slots;
