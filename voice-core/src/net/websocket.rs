@@ -1,6 +1,6 @@
 //! One WebSocket to a service (RFC 6455), with one owner that reads and writes.
 //!
-//! [`Connector::connect`] does the handshake and keeps what a refusal says. Of an open [`Socket`], [`Socket::push`] takes
+//! [`Connector::connect`] does the handshake and keeps what a refusal says. Of an open [`Socket`], [`Socket::push_text`] takes
 //! what is to be sent and [`Socket::next`] moves bytes both ways until a message has come; it may be dropped at any
 //! moment. Every wait has a limit, every message and the queue outwards a size. Callers: the providers' clients.
 
