@@ -5,12 +5,16 @@
 
 mod absent;
 pub mod elevenlabs;
+#[cfg(feature = "runtime")]
+mod resilient;
 
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 
 pub use absent::AbsentVoice;
+#[cfg(feature = "runtime")]
+pub use resilient::{ResilientVoice, VoiceCandidate, VoiceProbe};
 
 use crate::audio::SampleRate;
 use crate::error::ProviderError;
