@@ -10,6 +10,8 @@ pub mod deepgram;
 pub mod elevenlabs;
 pub mod openai;
 mod protocol;
+#[cfg(feature = "runtime")]
+mod resilient;
 #[cfg(feature = "cloud")]
 mod socket;
 pub(crate) mod words;
@@ -18,6 +20,8 @@ use std::sync::Arc;
 
 pub use absent::AbsentRecogniser;
 pub use protocol::{MOST_MESSAGE, SttProtocol, Transmit, TurnSign};
+#[cfg(feature = "runtime")]
+pub use resilient::{RecogniserCandidate, RecogniserProbe, ResilientRecogniser};
 #[cfg(feature = "cloud")]
 pub use socket::{Reconnect, SocketRecogniser};
 

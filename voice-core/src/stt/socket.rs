@@ -138,8 +138,8 @@ impl SpeechToText for SocketRecogniser {
     }
 }
 
-/// 20 s of audio: the task takes what is told at once, unless the process stands still.
-const WAITING: usize = 1_000;
+/// 80 s of audio: an utterance that another recogniser had is played in at once. Room is taken as it is needed.
+const WAITING: usize = 4_000;
 /// A service that has not said good-bye by then is left.
 const FAREWELL: Duration = Duration::from_secs(2);
 

@@ -136,17 +136,20 @@ impl TextToSpeech for ResilientVoice {
 
     /// Opens the preferred voice; the others when they are needed.
     fn open(&self, options: VoiceOptions) -> Box<dyn Voice> {
-        let mut opened: Vec<Option<Box<dyn Voice>>> = self.0.voices.iter().map(|_| None).collect();
+        let mut opened: Opened = self.0.voices.iter().map(|_| None).collect();
         opened[0] = Some(self.0.voices[0].voice.open(options.clone()));
         Box::new(Call { shared: self.0.clone(), options, opened: Arc::new(Mutex::new(opened)) })
     }
 }
 
+/// A call's voices, by the place of their candidates, as far as they were needed.
+type Opened = Vec<Option<Box<dyn Voice>>>;
+
 /// One call's voices.
 struct Call {
     shared: Arc<Shared>,
     options: VoiceOptions,
-    opened: Arc<Mutex<Vec<Option<Box<dyn Voice>>>>>,
+    opened: Arc<Mutex<Opened>>,
 }
 
 impl Voice for Call {
@@ -250,7 +253,7 @@ struct Attempt {
 struct Speech {
     shared: Arc<Shared>,
     options: VoiceOptions,
-    opened: Arc<Mutex<Vec<Option<Box<dyn Voice>>>>>,
+    opened: Arc<Mutex<Opened>>,
     reply: ReplyId,
     /// `None` behind the last clause.
     incoming: Option<BoxStream<'static, String>>,
