@@ -244,8 +244,9 @@ impl<'a> Exercise<'a> {
         self.now = self.now.max(at);
         self.witness.note_timeout(self.now);
         self.dialogue.handle_timeout(self.now);
-        self.drain()?;
-        self.witness.check_progress(&self.dialogue)
+        // Before the answers to its orders: with deadlines of no time at all these set new ones for the same moment.
+        self.witness.check_progress(&self.dialogue)?;
+        self.drain()
     }
 
     /// With no more facts, deadlines alone lead to rest, and rest to the end.
