@@ -1,11 +1,12 @@
 //! The engine as the settings want it, and which provider serves each stage.
 //!
 //! With local models missing the server starts all the same: each stage that lacks its weights is replaced by its simpler
-//! form, and the notes say in plain words what does not work and what brings it.
+//! form, and the notes say in plain words what does not work and what brings it. Which providers stand in each stage is
+//! decided in [`crate::providers`].
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use voice_core::error::ProviderError;
 use voice_core::infer::Pool;
 use voice_core::llm::concierge::Concierge;
@@ -16,6 +17,7 @@ use voice_core::turn::Policy;
 
 use crate::config::Config;
 use crate::error::Failure;
+use crate::providers::{Cloud, LineUp};
 use crate::voice::headroom::Headroom;
 use crate::voice::loading::Arrival;
 
@@ -29,6 +31,12 @@ pub struct Built {
     pub hears: bool,
     /// Whether answers can be spoken.
     pub speaks: bool,
+    /// The names of the recognisers, the answerers and the voices, in order.
+    pub(crate) names: [Vec<&'static str>; 3],
+    /// The stages with several providers.
+    pub(crate) line_ups: Vec<LineUp>,
+    /// Probes providers that failed; ends with the engine.
+    _watching: JoinSet<()>,
     /// Loads what lets several calls compute at the same time; `None` where there is nothing to load.
     warming: Option<JoinHandle<()>>,
     /// What is left of this machine for calls; `None` where others compute.
@@ -47,7 +55,18 @@ impl std::fmt::Debug for Built {
 impl Built {
     /// An engine of which everything works.
     pub fn whole(engine: Engine) -> Self {
-        Self { engine, notes: Vec::new(), hears: true, speaks: true, warming: None, headroom: None }
+        let [stt, llm, tts, ..] = engine.stages();
+        Self {
+            engine,
+            notes: Vec::new(),
+            hears: true,
+            speaks: true,
+            names: [vec![stt], vec![llm], vec![tts]],
+            line_ups: Vec::new(),
+            _watching: JoinSet::new(),
+            warming: None,
+            headroom: None,
+        }
     }
 
     /// Waits until nothing is being loaded any more, so that a first measurement is like the later ones.
@@ -103,9 +122,10 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         .pool(pool.clone())
         .language(&*config.language)
         .policy(policy)
-        .key_terms(concierge.key_terms())
-        .llm(Arc::new(concierge));
-    let mut notes: Vec<String> = Vec::new();
+        .key_terms(concierge.key_terms());
+    let stages = Cloud::new(config).stages(local.stt.clone(), local.tts.clone(), concierge);
+    engine = engine.llm(stages.llm).instructions(stages.instructions);
+    let mut notes: Vec<String> = stages.notes;
     let mut note = |error: &ProviderError, without: &str| {
         let text = error.to_string();
         if !notes.contains(&text) {
@@ -121,12 +141,12 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         Ok(model) => engine = engine.turn_model(model),
         Err(error) => note(&error, "until then silence and words alone decide when a caller has finished"),
     }
-    let (hears, speaks) = (local.stt.is_ok(), local.tts.is_ok());
-    engine = engine.stt(local.stt.clone().unwrap_or_else(|error| {
+    let (hears, speaks) = (stages.stt.is_ok(), stages.tts.is_ok());
+    engine = engine.stt(stages.stt.unwrap_or_else(|error| {
         note(&error, "until then callers are not heard; typed questions are answered");
         Arc::new(AbsentRecogniser::new(error))
     }));
-    engine = engine.tts(local.tts.clone().unwrap_or_else(|error| {
+    engine = engine.tts(stages.tts.unwrap_or_else(|error| {
         note(&error, "until then answers are not spoken; their text is given");
         Arc::new(AbsentVoice::new(error))
     }));
@@ -136,7 +156,12 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         let _ = local.warm_up();
     }));
     let headroom = (hears || speaks).then(|| Headroom::new(pool));
-    Ok(Built { engine, notes, hears, speaks, warming, headroom })
+    let mut watching = JoinSet::new();
+    for line_up in &stages.line_ups {
+        watching.spawn(line_up.clone().watch());
+    }
+    let (names, line_ups) = (stages.names, stages.line_ups);
+    Ok(Built { engine, notes, hears, speaks, names, line_ups, _watching: watching, warming, headroom })
 }
 
 /// Whether weights are missing that could be fetched.

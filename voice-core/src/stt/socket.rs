@@ -98,6 +98,19 @@ impl SocketRecogniser {
         }
     }
 
+    /// Opens a connection and closes it: costs nothing and shows whether the service is there and takes the key.
+    ///
+    /// # Errors
+    /// Nobody answers, or the service refuses.
+    pub async fn probe(&self) -> Result<(), ProviderError> {
+        let protocol = (self.protocol)(&SttOptions::default());
+        let key = std::iter::once(protocol.authorisation());
+        let opened = self.connector.connect(self.name, &protocol.address(), key, self.reconnect.socket).await;
+        let (socket, _) = opened.map_err(|error| sorted(&*protocol, error))?;
+        socket.close(FAREWELL).await;
+        Ok(())
+    }
+
     /// The same with other limits.
     #[must_use]
     pub fn with_reconnect(mut self, reconnect: Reconnect) -> Self {
@@ -247,7 +260,7 @@ impl Line {
                     self.protocol.handle_connected(self.now());
                 }
                 Woken::Connected(Err(error)) => {
-                    let error = self.sorted(error);
+                    let error = sorted(&*self.protocol, error);
                     self.handle_lost(&error);
                 }
                 Woken::Message(message) => self.handle_message(message),
@@ -360,17 +373,6 @@ impl Line {
         self.link = Link::None { until: Some(now + wait) };
     }
 
-    /// What a missing connection means.
-    fn sorted(&self, error: ConnectError) -> ProviderError {
-        match error {
-            ConnectError::Failed(error) => error,
-            ConnectError::Refused(refusal) => {
-                let after = refusal.header("retry-after").and_then(parse_retry_after);
-                self.protocol.parse_refusal(refusal.status, after, &refusal.body)
-            }
-        }
-    }
-
     /// Hands on what the protocol has to say, both ways.
     fn drain(&mut self) {
         let mut stuck = false;
@@ -413,6 +415,17 @@ impl Line {
         }
         if let Link::Open(socket) = self.link {
             socket.close(FAREWELL).await;
+        }
+    }
+}
+
+/// What a missing connection means.
+fn sorted(protocol: &dyn SttProtocol, error: ConnectError) -> ProviderError {
+    match error {
+        ConnectError::Failed(error) => error,
+        ConnectError::Refused(refusal) => {
+            let after = refusal.header("retry-after").and_then(parse_retry_after);
+            protocol.parse_refusal(refusal.status, after, &refusal.body)
         }
     }
 }

@@ -8,11 +8,12 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use voice_core::error::ProviderError;
 use voice_core::turn::Policy;
 
 use super::print::say_line;
@@ -20,6 +21,7 @@ use crate::config::{Config, Flags};
 use crate::data::{SqliteStore, Store as _};
 use crate::engine;
 use crate::error::Failure;
+use crate::providers::{Cloud, PROBE_LIMIT};
 use crate::voice::call::Answerer as _;
 
 /// Tries everything. Status 0 where all works, 2 where the settings are wrong, else 1.
@@ -71,6 +73,20 @@ async fn examine(config: &Config) -> bool {
             return healthy;
         }
     };
+    let (probes, notes) = Cloud::new(config).probes();
+    notes.iter().for_each(|note| say(false, "providers", note));
+    for probed in probes {
+        let begun = Instant::now();
+        let found = tokio::time::timeout(PROBE_LIMIT, (probed.probe)()).await;
+        let took = begun.elapsed().as_millis();
+        match found {
+            Ok(Ok(())) => say(true, &probed.name, &format!("reachable and accepted, {took} ms")),
+            Ok(Err(error)) => say(false, &probed.name, &format!("{error}; {}", mend(&error))),
+            Err(_) => {
+                say(false, &probed.name, &format!("no answer within {PROBE_LIMIT:?}; check the network"))
+            }
+        }
+    }
     let mut told = String::new();
     for stage in built.stages() {
         // What several stages lack is often one thing, and then said once.
@@ -89,6 +105,20 @@ async fn examine(config: &Config) -> bool {
         say_line!("note  {name} is set and without effect in this version");
     }
     healthy
+}
+
+/// What to do about a provider that cannot be used.
+fn mend(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Unreachable { .. } | ProviderError::TimedOut { .. } => {
+            "check the network, and the address if one is set"
+        }
+        ProviderError::Unauthorised { .. } => "check the key, and what it may do",
+        ProviderError::OutOfCredit { .. } => "add credit to the account",
+        ProviderError::Misconfigured { .. } => "check the model, the voice and the address that are set",
+        ProviderError::Limited { .. } => "wait, or have the account's limits raised",
+        _ => "try again later; if it stays so, ask the service",
+    }
 }
 
 /// Whether the database works, and what is to be said about it.

@@ -274,8 +274,8 @@ pub const KEYS: &[Key] = &[
         Kind::Choices(&["elevenlabs", "deepgram", "openai", "local"]),
         "those with a key, then local",
         By("engine"),
-        "Recognisers in order; the later ones are fallbacks. This version has only `local`: the start names the others \
-         of the list as not there, and refuses a list without it.",
+        "Recognisers in order; the later ones are fallbacks. What lacks its key is named at the start and left out; a \
+         list of which nothing can serve is refused. `openai` comes with a later version.",
     ),
     key(
         "VOICE_LLM",
@@ -283,8 +283,8 @@ pub const KEYS: &[Key] = &[
         Kind::Choices(&["openai", "concierge"]),
         "those with a key, then concierge",
         By("engine"),
-        "Answerers in order; the later ones are fallbacks. This version has only `concierge`: the start names the others \
-         of the list as not there, and refuses a list without it.",
+        "Answerers in order; the later ones are fallbacks. What lacks its key is named at the start and left out; a list \
+         of which nothing can serve is refused.",
     ),
     key(
         "VOICE_TTS",
@@ -292,15 +292,15 @@ pub const KEYS: &[Key] = &[
         Kind::Choices(&["elevenlabs", "local"]),
         "those with a key, then local",
         By("engine"),
-        "Voices in order; the later ones are fallbacks. This version has only `local`: the start names the others \
-         of the list as not there, and refuses a list without it.",
+        "Voices in order; the later ones are fallbacks. What lacks its key is named at the start and left out; a list of \
+         which nothing can serve is refused.",
     ),
     key(
         "ELEVENLABS_API_KEY",
         "elevenlabs.api_key",
         Kind::Secret,
         "unset",
-        Later("providers"),
+        By("engine"),
         "Key for speech and recognition by ElevenLabs.",
     ),
     key(
@@ -308,16 +308,16 @@ pub const KEYS: &[Key] = &[
         "elevenlabs.base_url",
         HTTP,
         "the service's own",
-        Later("providers"),
+        By("engine"),
         "Another address for it, such as a stand-in.",
     ),
-    key("ELEVENLABS_VOICE", "elevenlabs.voice", Kind::Text, "Sarah", Later("providers"), "Name or id of the voice."),
+    key("ELEVENLABS_VOICE", "elevenlabs.voice", Kind::Text, "Sarah", By("engine"), "Name or id of the voice."),
     key(
         "ELEVENLABS_MODEL",
         "elevenlabs.model",
         Kind::Text,
         "eleven_turbo_v2",
-        Later("providers"),
+        By("engine"),
         "Speech model.",
     ),
     key(
@@ -325,7 +325,7 @@ pub const KEYS: &[Key] = &[
         "openai.api_key",
         Kind::Secret,
         "unset",
-        Later("providers"),
+        By("engine"),
         "Key for an OpenAI-compatible service.",
     ),
     key(
@@ -333,17 +333,18 @@ pub const KEYS: &[Key] = &[
         "openai.base_url",
         HTTP,
         "the service's own",
-        Later("providers"),
-        "Another address for it: Ollama, vLLM, a llama.cpp server.",
+        By("engine"),
+        "Another address for it: Ollama, vLLM, a llama.cpp server. With it no key is needed, but then `VOICE_LLM` must \
+         name `openai`.",
     ),
-    key("OPENAI_MODEL", "openai.model", Kind::Text, "unset", Later("providers"), "Language model."),
-    key("DEEPGRAM_API_KEY", "deepgram.api_key", Kind::Secret, "unset", Later("providers"), "Key for Deepgram."),
+    key("OPENAI_MODEL", "openai.model", Kind::Text, "gpt-4o-mini", By("engine"), "Language model."),
+    key("DEEPGRAM_API_KEY", "deepgram.api_key", Kind::Secret, "unset", By("engine"), "Key for Deepgram."),
     key(
         "DEEPGRAM_BASE_URL",
         "deepgram.base_url",
         HTTP,
         "the service's own",
-        Later("providers"),
+        By("engine"),
         "Another address for it.",
     ),
     key(

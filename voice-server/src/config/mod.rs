@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use keys::{Key, Kind};
+pub use providers::{CloudSettings, Stage};
 pub use secret::Secret;
 use sources::Given;
 
@@ -56,6 +57,12 @@ pub struct Config {
     pub llm: Option<Vec<&'static str>>,
     /// Voices in order. Unset: those with a key, then the local one.
     pub tts: Option<Vec<&'static str>>,
+    /// ElevenLabs, for speech and recognition.
+    pub elevenlabs: CloudSettings,
+    /// An OpenAI-compatible server, for answers.
+    pub openai: CloudSettings,
+    /// Deepgram, for recognition.
+    pub deepgram: CloudSettings,
     /// Mirror of the local weights. Unset: none.
     pub models_url: Option<String>,
     /// Settings that were given and that this version does not use, by their names.
@@ -82,6 +89,9 @@ impl Default for Config {
             stt: None,
             llm: None,
             tts: None,
+            elevenlabs: CloudSettings::default(),
+            openai: CloudSettings::default(),
+            deepgram: CloudSettings::default(),
             models_url: None,
             unused: Vec::new(),
             notes: Vec::new(),
@@ -155,14 +165,14 @@ pub enum ConfigError {
         /// The name under which the value was given.
         name: String,
     },
-    /// A list of providers of which this build has none.
-    #[error(
-        "{name} names no provider that this version has; it has {served}: add it to the list or unset {name}"
-    )]
+    /// A list of providers of which none can serve.
+    #[error("{name} names only {lacking}; what can serve is {served}: add it to the list or unset {name}")]
     Unserved {
         /// The name under which the list was given.
         name: String,
-        /// The providers of that stage that there are.
+        /// Each of its providers, and what it lacks.
+        lacking: String,
+        /// The providers of that stage that could serve.
         served: String,
     },
 }
@@ -231,6 +241,9 @@ impl Config {
             _ => None,
         };
         let size = |env: &str, otherwise: usize| text(env).and_then(|n| n.parse().ok()).unwrap_or(otherwise);
+        let own = |env: &str| text(env).map(str::to_owned);
+        // A key that is empty is none: `.env` files name what they leave open.
+        let key = |env: &str| text(env).filter(|key| !key.trim().is_empty()).map(Secret::new);
         let plain = Self::default();
         let config = Self {
             bind: text("VOICE_BIND").and_then(parse::socket_address).unwrap_or(plain.bind),
@@ -252,7 +265,24 @@ impl Config {
             stt: choice("VOICE_STT"),
             llm: choice("VOICE_LLM"),
             tts: choice("VOICE_TTS"),
-            models_url: text("VOICE_MODELS_URL").map(str::to_owned),
+            elevenlabs: CloudSettings {
+                key: key("ELEVENLABS_API_KEY"),
+                base_url: own("ELEVENLABS_BASE_URL"),
+                model: own("ELEVENLABS_MODEL"),
+                voice: own("ELEVENLABS_VOICE"),
+            },
+            openai: CloudSettings {
+                key: key("OPENAI_API_KEY"),
+                base_url: own("OPENAI_BASE_URL"),
+                model: own("OPENAI_MODEL"),
+                voice: None,
+            },
+            deepgram: CloudSettings {
+                key: key("DEEPGRAM_API_KEY"),
+                base_url: own("DEEPGRAM_BASE_URL"),
+                ..CloudSettings::default()
+            },
+            models_url: own("VOICE_MODELS_URL"),
             unused: keys::KEYS
                 .iter()
                 .filter(|key| matches!(key.used, keys::Used::Later(_)) && given.of(key).is_some())

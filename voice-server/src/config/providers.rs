@@ -1,50 +1,122 @@
-//! Which of the listed providers this build has: the one place that knows.
+//! Which of the listed providers can serve: the one place that knows what each needs.
 //!
-//! A list may name providers that come with a later version, as long as one of it can serve; what cannot is told at the
-//! start. A provider is added by its word in [`STAGES`]. Caller: [`super::Config`].
+//! A list may name providers that cannot serve, as long as one of it can; what cannot is told at the start, with what it
+//! lacks. Without a list those with a key serve, then the local one. A provider is added by its word in [`lack`] and
+//! [`Config::order`]. Caller: [`super::Config`].
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Secret};
 
-/// Words of `VOICE_STT` and `VOICE_TTS` that the local models serve.
-const LOCAL: &[&str] = if cfg!(feature = "local") { &["local"] } else { &[] };
+/// A stage that providers serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Recognition.
+    Stt,
+    /// Answers.
+    Llm,
+    /// Speech.
+    Tts,
+}
 
-/// The setting of each stage, and the words of its list that this build serves.
-const STAGES: [(&str, &[&str]); 3] =
-    [("VOICE_STT", LOCAL), ("VOICE_LLM", &["concierge"]), ("VOICE_TTS", LOCAL)];
+/// All stages, with the setting of their list and their words in the order that holds without one.
+const STAGES: [(Stage, &str, &[&str]); 3] = [
+    (Stage::Stt, "VOICE_STT", &["elevenlabs", "deepgram", "openai", "local"]),
+    (Stage::Llm, "VOICE_LLM", &["openai", "concierge"]),
+    (Stage::Tts, "VOICE_TTS", &["elevenlabs", "local"]),
+];
 
 /// The language of the local models.
 const LOCAL_LANGUAGE: &str = "en";
 
-/// What of the lists and the language this build cannot serve, a sentence each. `given_as` tells the name under which
-/// a setting was given.
+/// How a service in the cloud is reached.
+#[derive(Clone, Debug, Default)]
+pub struct CloudSettings {
+    /// Its key. Unset: it is not used unless a list names it and its address needs none.
+    pub key: Option<Secret>,
+    /// Another address than the service's own, such as a stand-in's.
+    pub base_url: Option<String>,
+    /// The model. Unset: the provider's usual one.
+    pub model: Option<String>,
+    /// The voice, by name or id. Unset: `Sarah`.
+    pub voice: Option<String>,
+}
+
+/// What a provider lacks to serve a stage; `None` where it can.
+fn lack(config: &Config, stage: Stage, word: &str) -> Option<&'static str> {
+    let keyed = |settings: &CloudSettings, name| settings.key.is_none().then_some(name);
+    match (stage, word) {
+        (_, "local") => (!cfg!(feature = "local")).then_some("a build with the feature `local`"),
+        (Stage::Llm, "concierge") => None,
+        // A server of one's own wants no key.
+        (Stage::Llm, "openai") if config.openai.base_url.is_some() => None,
+        (Stage::Llm, "openai") => keyed(&config.openai, "OPENAI_API_KEY or OPENAI_BASE_URL"),
+        (Stage::Stt | Stage::Tts, "elevenlabs") => keyed(&config.elevenlabs, "ELEVENLABS_API_KEY"),
+        (Stage::Stt, "deepgram") => keyed(&config.deepgram, "DEEPGRAM_API_KEY"),
+        _ => Some("a later version"),
+    }
+}
+
+impl Config {
+    /// Who serves a stage, in order; the later ones are fallbacks.
+    pub fn order(&self, stage: Stage) -> Vec<&'static str> {
+        let list = match stage {
+            Stage::Stt => &self.stt,
+            Stage::Llm => &self.llm,
+            Stage::Tts => &self.tts,
+        };
+        let usual = STAGES.iter().find(|(of, ..)| *of == stage).map_or(&[][..], |(_, _, words)| words);
+        let can = |word: &&'static str| lack(self, stage, word).is_none();
+        match list {
+            Some(list) => list.iter().copied().filter(can).collect(),
+            // A server that needs no key is used only where it is asked for.
+            None => usual
+                .iter()
+                .copied()
+                .filter(can)
+                .filter(|word| *word != "openai" || self.openai.key.is_some())
+                .collect(),
+        }
+    }
+}
+
+/// What of the lists and the language cannot be served, a sentence each. `given_as` tells the name under which a setting
+/// was given.
 ///
 /// # Errors
-/// A list without any provider of this build.
+/// A list without any provider that can serve.
 pub(super) fn check<'n>(
     config: &Config,
     given_as: impl Fn(&'static str) -> &'n str,
 ) -> Result<Vec<String>, ConfigError> {
     let mut notes = Vec::new();
-    for ((env, served), list) in STAGES.into_iter().zip([&config.stt, &config.llm, &config.tts]) {
+    for ((stage, env, words), list) in STAGES.into_iter().zip([&config.stt, &config.llm, &config.tts]) {
         let Some(list) = list else { continue };
-        let (has, lacks): (Vec<&str>, Vec<&str>) =
-            list.iter().copied().partition(|word| served.contains(word));
-        if has.is_empty() {
-            let served = if served.is_empty() { "none for this stage".to_owned() } else { served.join(", ") };
-            return Err(ConfigError::Unserved { name: given_as(env).to_owned(), served });
+        let lacking: Vec<String> = list
+            .iter()
+            .filter_map(|word| lack(config, stage, word).map(|what| format!("{word}, which needs {what}")))
+            .collect();
+        let serving = config.order(stage);
+        if serving.is_empty() {
+            let could: Vec<&str> =
+                words.iter().copied().filter(|word| lack(config, stage, word).is_none()).collect();
+            let served = if could.is_empty() { "none for this stage".to_owned() } else { could.join(", ") };
+            return Err(ConfigError::Unserved {
+                name: given_as(env).to_owned(),
+                lacking: lacking.join(" and "),
+                served,
+            });
         }
-        if !lacks.is_empty() {
+        if !lacking.is_empty() {
             notes.push(format!(
-                "{} names {}, which this version does not have; {} serves",
+                "{} names {}; {} serves",
                 given_as(env),
-                lacks.join(", "),
-                has.join(", ")
+                lacking.join(" and "),
+                serving.join(", ")
             ));
         }
     }
-    // Every recogniser and voice of this build is local.
     let primary = config.language.split('-').next().unwrap_or_default();
-    if !primary.eq_ignore_ascii_case(LOCAL_LANGUAGE) {
+    let local = [Stage::Stt, Stage::Tts].iter().any(|stage| config.order(*stage).first() == Some(&"local"));
+    if local && !primary.eq_ignore_ascii_case(LOCAL_LANGUAGE) {
         notes.push(format!(
             "{} is {}, but the local models hear and speak English only",
             given_as("VOICE_LANGUAGE"),

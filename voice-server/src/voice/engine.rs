@@ -55,7 +55,14 @@ impl Answerer for Built {
     }
 
     fn stages(&self) -> Vec<StageStatus> {
-        let [stt, llm, tts, vad, turn_model] = self.engine.stages();
+        let [.., vad, turn_model] = self.engine.stages();
+        let [stt, llm, tts] = self.names.each_ref().map(|names| match names.as_slice() {
+            [] => "none".to_owned(),
+            [first] => (*first).to_owned(),
+            [first, rest @ ..] => format!("{first}, then {}", rest.join(", ")),
+        });
+        let down =
+            |stage: &str| self.line_ups.iter().any(|line_up| line_up.stage() == stage && line_up.is_down());
         let note = |works: bool| if works { String::new() } else { self.notes.join("; ") };
         let status = |stage, provider: &str, ready: bool| StageStatus {
             stage,
@@ -64,9 +71,9 @@ impl Answerer for Built {
             note: note(ready),
         };
         vec![
-            status("stt", &format!("{stt}, {vad}, {turn_model}"), self.hears),
-            status("llm", llm, true),
-            status("tts", tts, self.speaks),
+            status("stt", &format!("{stt}, {vad}, {turn_model}"), self.hears && !down("stt")),
+            status("llm", &llm, !down("llm")),
+            status("tts", &tts, self.speaks && !down("tts")),
         ]
     }
 }

@@ -62,7 +62,7 @@ fn the_start_tells_open_calls_and_what_settings_cannot_do() {
     for part in [
         "calls: from anywhere, without sign-in",
         "conversations: read by nobody, since 0.0.0.0 is no loopback address",
-        "VOICE_STT names deepgram, which this version does not have; local serves",
+        "VOICE_STT names deepgram, which needs DEEPGRAM_API_KEY; local serves",
         "VOICE_LANGUAGE is de, but the local models hear and speak English only",
     ] {
         assert!(ended.out.contains(part), "{part:?} in {}", ended.out);

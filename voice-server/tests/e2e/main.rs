@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod caller;
+mod cloud;
 mod crash;
 mod files;
 mod full;

@@ -97,6 +97,14 @@ impl ElevenLabs {
         Self::made(config, connector, http, limits, true)
     }
 
+    /// Asks for the account's voices: costs nothing and shows whether the service is there and takes the key.
+    ///
+    /// # Errors
+    /// Nobody answers, the key is refused, or something else answers at the address.
+    pub async fn probe(&self) -> Result<(), ProviderError> {
+        self.0.list_voices(&self.0.config).await.map(drop)
+    }
+
     fn made(
         config: ElevenLabsConfig,
         connector: Connector,
@@ -128,6 +136,19 @@ impl Shared {
         self.slots().handle_headers(Concurrency::from_headers(header));
     }
 
+    async fn list_voices(&self, config: &ElevenLabsConfig) -> Result<Vec<u8>, ProviderError> {
+        let key = std::iter::once((wire::KEY_HEADER, config.key().reveal().to_owned()));
+        let answer = self.http.get(PROVIDER, &wire::voices_address(config), key, self.limits.head).await?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let success = answer.status().is_success();
+        let most = if success { MOST_VOICES } else { MOST_ERROR_BODY };
+        let body = beginning(answer, most, self.limits.head).await;
+        if !success {
+            return Err(wire::parse_refusal(status, retry_after(&headers), &body));
+        }
+        Ok(body)
+    }
+
     /// The id of a call's voice; a name that is no default voice's is asked for once.
     ///
     /// # Errors
@@ -141,15 +162,7 @@ impl Shared {
         if let Some(id) = known {
             return Ok(id);
         }
-        let key = std::iter::once((wire::KEY_HEADER, config.key().reveal().to_owned()));
-        let answer = self.http.get(PROVIDER, &wire::voices_address(config), key, self.limits.head).await?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let success = answer.status().is_success();
-        let most = if success { MOST_VOICES } else { MOST_ERROR_BODY };
-        let body = beginning(answer, most, self.limits.head).await;
-        if !success {
-            return Err(wire::parse_refusal(status, retry_after(&headers), &body));
-        }
+        let body = self.list_voices(config).await?;
         let id = find_voice(name, &body)?;
         let mut voices = self.voices.lock().unwrap_or_else(PoisonError::into_inner);
         if voices.len() < MOST_NAMES {

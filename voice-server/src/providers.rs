@@ -1,0 +1,480 @@
+//! Who serves each stage: the providers that the settings name, in order, as one recogniser, one answerer, one voice.
+//!
+//! A provider whose settings cannot work is left out with a note; one alone serves as it is, several stand behind
+//! `voice_core`'s line-ups with deadlines, breakers and fallback. Nothing is asked here; [`Cloud::probes`] are for whoever
+//! wants to know. Caller: [`crate::engine`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use voice_core::error::ProviderError;
+use voice_core::llm::concierge::{Concierge, Listings, sample_listings};
+use voice_core::llm::openai::{ChatLimits, OpenAiChat, OpenAiConfig};
+use voice_core::llm::{Candidate, LanguageModel, ResilientModel};
+use voice_core::net::{Connector, HttpClient};
+use voice_core::resilience::{Change, Deadlines};
+use voice_core::stt::deepgram::DeepgramConfig;
+use voice_core::stt::elevenlabs::ScribeConfig;
+use voice_core::stt::{RecogniserCandidate, ResilientRecogniser, SocketRecogniser, SpeechToText};
+use voice_core::tts::elevenlabs::{ElevenLabs, ElevenLabsConfig, SpeechLimits};
+use voice_core::tts::{ResilientVoice, TextToSpeech, VoiceCandidate};
+
+use crate::config::{CloudSettings, Config, Stage};
+
+/// Asks a service whether it is there and takes the key. Spends no credit.
+pub(crate) type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), ProviderError>> + Send + Sync>;
+
+/// One provider of the cloud, to be tried.
+pub(crate) struct Probed {
+    /// The stage and the provider, such as `stt deepgram`.
+    pub(crate) name: String,
+    /// Tries it.
+    pub(crate) probe: Probe,
+}
+
+/// Several providers of one stage.
+#[derive(Clone)]
+pub(crate) enum LineUp {
+    /// Recognisers.
+    Stt(ResilientRecogniser),
+    /// Answerers.
+    Llm(ResilientModel),
+    /// Voices.
+    Tts(ResilientVoice),
+}
+
+impl LineUp {
+    /// Which stage.
+    pub(crate) fn stage(&self) -> &'static str {
+        match self {
+            Self::Stt(_) => "stt",
+            Self::Llm(_) => "llm",
+            Self::Tts(_) => "tts",
+        }
+    }
+
+    /// Whether nobody can be asked at the moment.
+    pub(crate) fn is_down(&self) -> bool {
+        match self {
+            Self::Stt(stage) => stage.is_down(),
+            Self::Llm(stage) => stage.is_down(),
+            Self::Tts(stage) => stage.is_down(),
+        }
+    }
+
+    /// Probes what failed, and logs what changes. Never ends.
+    pub(crate) async fn watch(self) {
+        let stage = self.stage();
+        let told = move |change: Change| {
+            tracing::warn!(
+                stage,
+                provider = change.provider,
+                change = change.kind.as_str(),
+                "a provider's state changed"
+            );
+        };
+        match self {
+            Self::Stt(stage) => stage.watch(told).await,
+            Self::Llm(stage) => stage.watch(told).await,
+            Self::Tts(stage) => stage.watch(told).await,
+        }
+    }
+}
+
+/// All stages.
+pub(crate) struct Stages {
+    /// The recogniser, or why there is none.
+    pub(crate) stt: Result<Arc<dyn SpeechToText>, ProviderError>,
+    /// The answerer.
+    pub(crate) llm: Arc<dyn LanguageModel>,
+    /// The voice, or why there is none.
+    pub(crate) tts: Result<Arc<dyn TextToSpeech>, ProviderError>,
+    /// The stages with several providers.
+    pub(crate) line_ups: Vec<LineUp>,
+    /// The names of each stage's providers in order.
+    pub(crate) names: [Vec<&'static str>; 3],
+    /// What a language model is told; empty where none is asked.
+    pub(crate) instructions: String,
+    /// What of the settings cannot work, a sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The cloud's providers of a configuration.
+pub(crate) struct Cloud<'c> {
+    config: &'c Config,
+    way: Option<(Connector, HttpClient)>,
+    notes: Vec<String>,
+}
+
+impl<'c> Cloud<'c> {
+    /// Of these settings. Opens no connection.
+    pub(crate) fn new(config: &'c Config) -> Self {
+        let needed = [Stage::Stt, Stage::Llm, Stage::Tts]
+            .iter()
+            .any(|stage| config.order(*stage).iter().any(|word| !matches!(*word, "local" | "concierge")));
+        let mut notes = Vec::new();
+        let way = needed.then(|| Ok::<_, ProviderError>((Connector::new()?, HttpClient::new()?)));
+        let way = way.transpose().unwrap_or_else(|error| {
+            notes.push(error.to_string());
+            None
+        });
+        Self { config, way, notes }
+    }
+
+    /// Takes what works, or notes what does not.
+    fn sound<T, E: std::fmt::Display>(&mut self, what: &str, built: Result<T, E>) -> Option<T> {
+        built.map_err(|error| self.notes.push(format!("{what} is left out: {error}"))).ok()
+    }
+
+    fn speech(&mut self) -> Option<ElevenLabs> {
+        let CloudSettings { key, base_url, model, voice } = &self.config.elevenlabs;
+        let mut builder = ElevenLabsConfig::builder(key.as_ref()?.expose());
+        if let Some(base) = base_url {
+            builder = builder.base_url(base);
+        }
+        if let Some(model) = model {
+            builder = builder.model(model);
+        }
+        if let Some(voice) = voice {
+            builder = builder.voice(voice);
+        }
+        let config = self.sound("elevenlabs", builder.build())?;
+        let (connector, http) = self.way.clone()?;
+        Some(ElevenLabs::new(config, connector, http, SpeechLimits::default()))
+    }
+
+    fn scribe(&mut self) -> Option<SocketRecogniser> {
+        let CloudSettings { key, base_url, .. } = &self.config.elevenlabs;
+        let mut builder = ScribeConfig::builder(key.as_ref()?.expose());
+        if let Some(base) = base_url {
+            builder = builder.base_url(base);
+        }
+        let config = self.sound("elevenlabs", builder.build())?;
+        let (connector, _) = self.way.clone()?;
+        Some(SocketRecogniser::scribe(config, connector))
+    }
+
+    fn deepgram(&mut self) -> Option<SocketRecogniser> {
+        let CloudSettings { key, base_url, .. } = &self.config.deepgram;
+        let mut builder = DeepgramConfig::builder(key.as_ref()?.expose());
+        if let Some(base) = base_url {
+            builder = builder.base_url(base);
+        }
+        let config = self.sound("deepgram", builder.build())?;
+        let (connector, _) = self.way.clone()?;
+        Some(SocketRecogniser::deepgram(config, connector))
+    }
+
+    fn chat(&mut self) -> Option<OpenAiChat> {
+        let CloudSettings { key, base_url, model, .. } = &self.config.openai;
+        let mut builder = OpenAiConfig::builder();
+        if let Some(key) = key {
+            builder = builder.key(key.expose());
+        }
+        if let Some(base) = base_url {
+            builder = builder.base_url(base);
+        }
+        if let Some(model) = model {
+            builder = builder.model(model);
+        }
+        let config = self.sound("openai", builder.build())?;
+        let (_, http) = self.way.clone()?;
+        Some(OpenAiChat::new(config, http, ChatLimits::default()))
+    }
+
+    fn recogniser(&mut self, word: &str) -> Option<SocketRecogniser> {
+        match word {
+            "elevenlabs" => self.scribe(),
+            "deepgram" => self.deepgram(),
+            _ => None,
+        }
+    }
+
+    /// Every provider of the cloud that may be asked, to be tried one by one.
+    pub(crate) fn probes(mut self) -> (Vec<Probed>, Vec<String>) {
+        let mut probes = Vec::new();
+        let mut add = |stage: &str, word: &str, probe: Probe| {
+            probes.push(Probed { name: format!("{stage} {word}"), probe });
+        };
+        for word in self.config.order(Stage::Stt) {
+            if let Some(recogniser) = self.recogniser(word) {
+                add("stt", word, probe_of_recogniser(&recogniser));
+            }
+        }
+        if self.config.order(Stage::Llm).contains(&"openai")
+            && let Some(chat) = self.chat()
+        {
+            add("llm", "openai", probe_of_model(&chat));
+        }
+        if self.config.order(Stage::Tts).contains(&"elevenlabs")
+            && let Some(speech) = self.speech()
+        {
+            add("tts", "elevenlabs", probe_of_voice(&speech));
+        }
+        (probes, self.notes)
+    }
+
+    /// All stages, with the local providers where they are listed.
+    pub(crate) fn stages(
+        mut self,
+        local_stt: Result<Arc<dyn SpeechToText>, ProviderError>,
+        local_tts: Result<Arc<dyn TextToSpeech>, ProviderError>,
+        concierge: Concierge,
+    ) -> Stages {
+        let mut line_ups = Vec::new();
+        let (stt_names, stt) = self.stt(local_stt, &mut line_ups);
+        let (llm_names, llm, instructions) = self.llm(concierge, &mut line_ups);
+        let (tts_names, tts) = self.tts(local_tts, &mut line_ups);
+        let names = [stt_names, llm_names, tts_names];
+        Stages { stt, llm, tts, line_ups, names, instructions, notes: self.notes }
+    }
+
+    fn stt(
+        &mut self,
+        local: Result<Arc<dyn SpeechToText>, ProviderError>,
+        line_ups: &mut Vec<LineUp>,
+    ) -> (Vec<&'static str>, Result<Arc<dyn SpeechToText>, ProviderError>) {
+        let mut candidates: Vec<RecogniserCandidate> = Vec::new();
+        let mut missing = None;
+        for word in self.config.order(Stage::Stt) {
+            if let Some(recogniser) = self.recogniser(word) {
+                let probe = Some(probe_of_recogniser(&recogniser));
+                candidates.push(RecogniserCandidate { recogniser: Arc::new(recogniser), probe });
+            } else if word == "local" {
+                match &local {
+                    Ok(recogniser) => {
+                        candidates.push(RecogniserCandidate { recogniser: recogniser.clone(), probe: None });
+                    }
+                    Err(error) => missing = Some(error.clone()),
+                }
+            }
+        }
+        let names = candidates.iter().map(|candidate| candidate.recogniser.name()).collect();
+        if candidates.len() < 2 {
+            let only = candidates.pop().map(|candidate| candidate.recogniser);
+            return (names, only.ok_or_else(|| missing.unwrap_or_else(|| nobody("stt"))));
+        }
+        match ResilientRecogniser::new(candidates, &Deadlines::default(), seed()) {
+            Ok(line_up) => {
+                line_ups.push(LineUp::Stt(line_up.clone()));
+                (names, Ok(Arc::new(line_up)))
+            }
+            Err(error) => {
+                self.notes.push(error.to_string());
+                (names, local)
+            }
+        }
+    }
+
+    fn llm(
+        &mut self,
+        concierge: Concierge,
+        line_ups: &mut Vec<LineUp>,
+    ) -> (Vec<&'static str>, Arc<dyn LanguageModel>, String) {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let concierge: Arc<dyn LanguageModel> = Arc::new(concierge);
+        let mut instructions = String::new();
+        for word in self.config.order(Stage::Llm) {
+            match word {
+                "concierge" => {
+                    candidates.push(Candidate { model: concierge.clone(), hedged: false, probe: None });
+                }
+                _ => {
+                    let Some(chat) = self.chat() else { continue };
+                    instructions = brief(sample_listings());
+                    let probe = Some(probe_of_model(&chat));
+                    candidates.push(Candidate { model: Arc::new(chat), hedged: true, probe });
+                }
+            }
+        }
+        let names: Vec<&'static str> = candidates.iter().map(|candidate| candidate.model.name()).collect();
+        if candidates.len() < 2 {
+            let only = candidates.pop().map_or(concierge, |candidate| candidate.model);
+            return (vec![only.name()], only, instructions);
+        }
+        match ResilientModel::new(candidates, &Deadlines::default(), seed()) {
+            Ok(line_up) => {
+                line_ups.push(LineUp::Llm(line_up.clone()));
+                (names, Arc::new(line_up), instructions)
+            }
+            Err(error) => {
+                self.notes.push(error.to_string());
+                (vec![concierge.name()], concierge, instructions)
+            }
+        }
+    }
+
+    fn tts(
+        &mut self,
+        local: Result<Arc<dyn TextToSpeech>, ProviderError>,
+        line_ups: &mut Vec<LineUp>,
+    ) -> (Vec<&'static str>, Result<Arc<dyn TextToSpeech>, ProviderError>) {
+        let mut candidates: Vec<VoiceCandidate> = Vec::new();
+        let mut missing = None;
+        for word in self.config.order(Stage::Tts) {
+            if word == "elevenlabs" {
+                let Some(speech) = self.speech() else { continue };
+                let probe = Some(probe_of_voice(&speech));
+                candidates.push(VoiceCandidate { voice: Arc::new(speech), probe });
+            } else {
+                match &local {
+                    Ok(voice) => candidates.push(VoiceCandidate { voice: voice.clone(), probe: None }),
+                    Err(error) => missing = Some(error.clone()),
+                }
+            }
+        }
+        let names = candidates.iter().map(|candidate| candidate.voice.name()).collect();
+        if candidates.len() < 2 {
+            let only = candidates.pop().map(|candidate| candidate.voice);
+            return (names, only.ok_or_else(|| missing.unwrap_or_else(|| nobody("tts"))));
+        }
+        match ResilientVoice::new(candidates, &Deadlines::default(), seed()) {
+            Ok(line_up) => {
+                line_ups.push(LineUp::Tts(line_up.clone()));
+                (names, Ok(Arc::new(line_up)))
+            }
+            Err(error) => {
+                self.notes.push(error.to_string());
+                (names, local)
+            }
+        }
+    }
+}
+
+fn probe_of_recogniser(recogniser: &SocketRecogniser) -> Probe {
+    let recogniser = recogniser.clone();
+    Arc::new(move || {
+        let recogniser = recogniser.clone();
+        async move { recogniser.probe().await }.boxed()
+    })
+}
+
+fn probe_of_model(chat: &OpenAiChat) -> Probe {
+    let chat = chat.clone();
+    Arc::new(move || {
+        let chat = chat.clone();
+        async move { chat.models().await.map(drop) }.boxed()
+    })
+}
+
+fn probe_of_voice(speech: &ElevenLabs) -> Probe {
+    let speech = speech.clone();
+    Arc::new(move || {
+        let speech = speech.clone();
+        async move { speech.probe().await }.boxed()
+    })
+}
+
+fn nobody(stage: &'static str) -> ProviderError {
+    let detail = "none of the listed providers can serve".to_owned();
+    ProviderError::Misconfigured { provider: stage, detail }
+}
+
+/// Where the waits of retries come from: servers that start together go apart.
+fn seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+/// What a language model is told: who it is, how it speaks, and everything it may say about homes.
+fn brief(listings: &Listings) -> String {
+    let mut text = String::from(
+        "You answer callers of a real estate office by telephone. Answer in one to three short spoken sentences, without \
+         lists, Markdown or emoji. Say only what the listings below say; where they do not say it, say that you do not \
+         know and that you will pass the question on. Offer only homes that are active. Never invent a home, a price or \
+         an appointment. Listings:",
+    );
+    for home in listings.all() {
+        let mut facts = vec![
+            home.address(),
+            home.city.clone(),
+            home.kind.noun().to_owned(),
+            format!("{:?}", home.status).to_lowercase(),
+            if home.lease {
+                format!("rent ${} a month", home.price)
+            } else {
+                format!("price ${}", home.price)
+            },
+        ];
+        let mut add = |fact: Option<String>| facts.extend(fact);
+        add(home.area.clone());
+        add(home.beds.map(|beds| format!("{beds} bedrooms")));
+        add(home.baths().map(|baths| format!("{baths} bathrooms")));
+        add(home.area_sqft.map(|area| format!("{area} square feet")));
+        add(home.lot_sqft.map(|lot| format!("lot {lot} square feet")));
+        add(home.year.map(|year| format!("built {year}")));
+        add(home.garage.map(|cars| format!("garage for {cars} cars")));
+        add(home.pool.map(|pool| if pool.is_some() { "pool" } else { "no pool" }.to_owned()));
+        add(home
+            .fee
+            .as_ref()
+            .map(|(fee, due)| format!("association fee ${fee} {}", due.as_deref().unwrap_or_default())));
+        add(home.taxes.map(|taxes| format!("taxes ${taxes} a year")));
+        add((!home.schools.is_empty()).then(|| format!("schools {}", home.schools.join(" and "))));
+        add((!home.pets.is_empty()).then(|| format!("pets {}", home.pets.join(" and "))));
+        add(Some(format!("MLS number {}", home.id)));
+        text.push_str("\n- ");
+        text.push_str(&facts.join(", "));
+    }
+    text
+}
+
+/// How long `voice doctor` waits for one service.
+pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(6);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn a_model_is_told_every_home_and_no_private_word() {
+        let told = brief(sample_listings());
+        for home in sample_listings().all() {
+            assert!(told.contains(&home.address()) && told.contains(&home.price.to_string()));
+        }
+        assert!(told.len() < 8_000, "{} bytes are paid for with each answer", told.len());
+    }
+
+    #[test]
+    fn keys_add_providers_before_the_local_ones() {
+        let key = || Some(Secret::new("key-1"));
+        let mut config = Config::default();
+        assert_eq!(config.order(Stage::Llm), ["concierge"]);
+        config.elevenlabs.key = key();
+        config.openai.key = key();
+        config.deepgram.key = key();
+        let local = if cfg!(feature = "local") { &["local"][..] } else { &[] };
+        assert_eq!(config.order(Stage::Stt), [&["elevenlabs", "deepgram"], local].concat());
+        assert_eq!(config.order(Stage::Llm), ["openai", "concierge"]);
+        assert_eq!(config.order(Stage::Tts), [&["elevenlabs"], local].concat());
+        config.stt = Some(vec!["deepgram"]);
+        assert_eq!(config.order(Stage::Stt), ["deepgram"]);
+        let (probes, notes) = Cloud::new(&config).probes();
+        let names: Vec<&str> = probes.iter().map(|probed| probed.name.as_str()).collect();
+        assert_eq!(names, ["stt deepgram", "llm openai", "tts elevenlabs"]);
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+
+    #[test]
+    fn a_server_without_a_key_is_used_only_where_it_is_asked_for() {
+        let mut config = Config::default();
+        config.openai.base_url = Some("http://127.0.0.1:11434/v1".to_owned());
+        assert_eq!(config.order(Stage::Llm), ["concierge"]);
+        config.llm = Some(vec!["openai", "concierge"]);
+        assert_eq!(config.order(Stage::Llm), ["openai", "concierge"]);
+    }
+
+    #[test]
+    fn a_setting_that_cannot_work_leaves_its_provider_out_with_a_note() {
+        let mut config = Config::default();
+        config.elevenlabs.key = Some(Secret::new("key-1"));
+        config.elevenlabs.voice = Some("\u{7}".to_owned());
+        let (_, notes) = Cloud::new(&config).probes();
+        assert!(
+            notes.len() == 1 && notes[0].contains("elevenlabs") && !notes[0].contains("key-1"),
+            "{notes:?}"
+        );
+    }
+}

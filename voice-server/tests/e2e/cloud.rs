@@ -1,0 +1,94 @@
+//! Calls whose recogniser, answerer and voice are services in the cloud: stand-ins that speak their protocols on loopback.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use voice_fixtures::standin::{Answer, Answers, Cloud, Endpoint, Script, Transcripts};
+
+use crate::caller::Caller;
+use crate::server::{Folder, Server, conversation, has_weights, turns};
+use crate::sound::{assert_understood, question, wav_messages};
+
+const KEYS: [&str; 3] = ["key-of-elevenlabs-1", "key-of-deepgram-2", "sk-key-of-openai-3"];
+const HEARD: &str = "Does the bungalow allow two cats?";
+const ANSWER: &str = "Cats are welcome there. The yard is fenced too.";
+
+fn script() -> Script {
+    let mut script = Script::instant();
+    script.stt.transcripts = Transcripts::Script(vec![HEARD.to_owned()]);
+    script.llm.answers = Answers::Script(vec![Answer::text(ANSWER)]);
+    script.llm.first_token = Duration::from_millis(20);
+    script
+}
+
+/// Settings that point every service at `base`.
+fn settings<'a>(base: &'a str, openai: &'a str, stt: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("ELEVENLABS_API_KEY", KEYS[0]),
+        ("ELEVENLABS_BASE_URL", base),
+        ("DEEPGRAM_API_KEY", KEYS[1]),
+        ("DEEPGRAM_BASE_URL", base),
+        ("OPENAI_API_KEY", KEYS[2]),
+        ("OPENAI_BASE_URL", openai),
+        ("VOICE_STT", stt),
+        ("VOICE_LOG", "trace"),
+    ]
+}
+
+/// One question by file; what was stored, and how many messages of sound came.
+async fn ask(server: &Server, name: &str) -> (Value, usize) {
+    let mut caller = Caller::basic(server.address, "").await;
+    caller.send(&question(name).wav());
+    turns(server.address, caller.id, 1).await;
+    let (got, _) = caller.hang_up().await;
+    let stored = conversation(server.address, caller.id).await;
+    let audible = wav_messages(&got).iter().filter(|message| message.peak > 1_000).count();
+    (stored, audible)
+}
+
+fn said(stored: &Value, at: usize) -> &str {
+    stored["transcript"][at]["text"].as_str().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_over_the_cloud_is_answered_and_its_log_has_no_key_and_no_word() {
+    if !has_weights() {
+        return;
+    }
+    for stt in ["deepgram", "elevenlabs"] {
+        let cloud = Cloud::start(script()).await.expect("stand-ins");
+        let folder = Folder::new();
+        let (base, openai) = (cloud.base_url(), format!("{}/v1", cloud.base_url()));
+        let server = Server::start_with(&folder, &settings(&base, &openai, stt));
+        let (stored, audible) = ask(&server, "q02").await;
+        assert_eq!((said(&stored, 0), said(&stored, 1)), (HEARD, ANSWER), "{stt}: {stored}");
+        assert!(audible > 0, "{stt}: no sound");
+        let endpoint = if stt == "deepgram" { Endpoint::DeepgramLive } else { Endpoint::ScribeRealtime };
+        for endpoint in [endpoint, Endpoint::Chat, Endpoint::TtsMulti] {
+            assert!(cloud.seen().requests(endpoint) > 0, "{stt}: {endpoint:?} was not asked");
+        }
+        let log = server.errors();
+        assert!(
+            log.lines().count() > 10,
+            "{stt}: too little is logged for the check to mean something: {log}"
+        );
+        for secret in KEYS.iter().chain(&[HEARD, ANSWER, "bungalow", "fenced"]) {
+            assert!(!log.contains(secret), "{stt}: {secret} stands in the log");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_every_service_gone_the_local_providers_answer() {
+    if !has_weights() {
+        return;
+    }
+    let mut cloud = Cloud::start(script()).await.expect("stand-ins");
+    cloud.close_port().await;
+    let folder = Folder::new();
+    let (base, openai) = (cloud.base_url(), format!("{}/v1", cloud.base_url()));
+    let server = Server::start_with(&folder, &settings(&base, &openai, "deepgram,local"));
+    let (stored, audible) = ask(&server, "q02").await;
+    assert_understood(&question("q02").words, said(&stored, 0));
+    assert!(said(&stored, 1).contains("525") && audible > 0, "{stored}");
+}
