@@ -18,6 +18,7 @@ use crate::data::{DEMO_ORGANIZATION, SqliteStore, Store};
 use crate::engine;
 use crate::error::Failure;
 use crate::http::{Problem, layers, server};
+use crate::providers;
 use crate::shutdown::{self, Shutdown};
 use crate::voice::call::{Answerer, AnyAnswerer, StageStatus};
 use crate::voice::loading;
@@ -177,8 +178,9 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     // Pages, data and health are there at once; the models come a moment later, and calls wait for them.
     let begun = Instant::now();
     let engine = async {
-        let built = engine::start(&config, &arrival).await?;
-        say!("{}", told(&Answerer::stages(&*built), begun.elapsed()));
+        let (built, nearby) = tokio::join!(engine::start(&config, &arrival), providers::nearby(&config));
+        let built = built?;
+        say!("{}", told(&Answerer::stages(&*built), nearby.as_deref(), begun.elapsed()));
         std::future::pending::<Result<Infallible, Failure>>().await
     };
     let served = tokio::select! {
@@ -190,7 +192,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
 }
 
 /// Who serves each stage, and that calls are answered from now on.
-fn told(stages: &[StageStatus], took: Duration) -> String {
+fn told(stages: &[StageStatus], nearby: Option<&str>, took: Duration) -> String {
     let mut text = String::new();
     for stage in stages {
         let state = if stage.ready { "" } else { "  not working" };
@@ -203,6 +205,9 @@ fn told(stages: &[StageStatus], took: Duration) -> String {
             notes.push(note);
             let _ = writeln!(text, "  note     {note}");
         }
+    }
+    if let Some(nearby) = nearby {
+        let _ = writeln!(text, "  note     {nearby}");
     }
     let _ = writeln!(text, "  ready    calls are answered ({:.1} s after the start)", took.as_secs_f64());
     text

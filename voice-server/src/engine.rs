@@ -125,6 +125,8 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         .key_terms(concierge.key_terms());
     let stages = Cloud::new(config).stages(local.stt.clone(), local.tts.clone(), concierge);
     engine = engine.llm(stages.llm).instructions(stages.instructions);
+    // A provider that is left out while others serve shows nowhere else.
+    stages.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let mut notes: Vec<String> = stages.notes;
     let mut note = |error: &ProviderError, without: &str| {
         let text = error.to_string();

@@ -420,6 +420,35 @@ fn brief(listings: &Listings) -> String {
     text
 }
 
+/// Where OpenAI-compatible servers of one's own usually listen: Ollama, a llama.cpp server, vLLM.
+const USUAL: [&str; 3] =
+    ["http://127.0.0.1:11434/v1", "http://127.0.0.1:8080/v1", "http://127.0.0.1:8000/v1"];
+/// A server on this machine answers at once or is none.
+const NEARBY_LIMIT: Duration = Duration::from_millis(500);
+
+/// A model server on this machine that is not used, with the line that would use it. It is asked for its models only.
+pub(crate) async fn nearby(config: &Config) -> Option<String> {
+    let own = format!(":{}/", config.bind.port());
+    let others: Vec<&str> = USUAL.into_iter().filter(|base| !base.contains(&own)).collect();
+    if config.order(Stage::Llm).contains(&"openai") { None } else { answering(&others).await }
+}
+
+async fn answering(bases: &[&str]) -> Option<String> {
+    let http = HttpClient::new().ok()?;
+    for base in bases {
+        let Ok(config) = OpenAiConfig::builder().base_url(*base).build() else { continue };
+        let chat = OpenAiChat::new(config, http.clone(), ChatLimits::default());
+        let Ok(Ok(models)) = tokio::time::timeout(NEARBY_LIMIT, chat.models()).await else { continue };
+        // A name that a shell would read otherwise is left for its owner to write.
+        let plain = |name: &&String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
+        let model = models.iter().find(plain).map(|name| format!(" OPENAI_MODEL={name}")).unwrap_or_default();
+        return Some(format!(
+            "a model server answers on {base}; to use it: VOICE_LLM=openai,concierge OPENAI_BASE_URL={base}{model}"
+        ));
+    }
+    None
+}
+
 /// How long `voice doctor` waits for one service.
 pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(6);
 
@@ -464,6 +493,34 @@ mod tests {
         assert_eq!(config.order(Stage::Llm), ["concierge"]);
         config.llm = Some(vec!["openai", "concierge"]);
         assert_eq!(config.order(Stage::Llm), ["openai", "concierge"]);
+    }
+
+    #[tokio::test]
+    async fn a_model_server_on_this_machine_is_named_with_the_line_that_uses_it() {
+        let script = voice_fixtures::standin::Script::instant();
+        let cloud = voice_fixtures::standin::Cloud::start(script).await.expect("a stand-in");
+        let base = format!("{}/v1", cloud.base_url());
+        // The stand-in wants a key, as a server of one's own does not: what refuses is not offered.
+        assert_eq!(answering(&[&base]).await, None);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let serving = async {
+            use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let _ = stream.read(&mut [0; 1_024]).await.expect("a request");
+            let body = r#"{"object":"list","data":[{"id":"bad name"},{"id":"qwen2.5:3b"}]}"#;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all((head + body).as_bytes()).await.expect("sent");
+        };
+        let bases = [base.as_str()];
+        let (told, ()) = tokio::join!(answering(&bases), serving);
+        let told = told.expect("a server");
+        assert!(told.contains(&format!("OPENAI_BASE_URL={base} OPENAI_MODEL=qwen2.5:3b")), "{told}");
+        drop(listener);
+        assert_eq!(answering(&bases).await, None);
     }
 
     #[test]

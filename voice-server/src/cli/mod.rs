@@ -6,6 +6,7 @@ mod doctor;
 #[cfg(feature = "local")]
 mod models;
 pub(crate) mod print;
+mod sim;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Models(models::ModelsCommand),
     /// Try everything that is configured and say what to mend
     Doctor(ServeArgs),
+    /// Run stand-ins of the outside services on this machine
+    Sim(sim::SimArgs),
     /// Write the table of settings
     #[command(hide = true)]
     ConfigTable,
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "local")]
         Some(Command::Models(command)) => models::run(command, &before.flags()),
         Some(Command::Doctor(args)) => doctor::run(&merge(before, args).flags()),
+        Some(Command::Sim(args)) => sim::run(&args),
         Some(Command::ConfigTable) => {
             say!("{}", table::document());
             ExitCode::SUCCESS
@@ -128,6 +132,7 @@ fn unused(before: &ServeArgs, command: &Command) -> Option<(&'static str, &'stat
         Command::Models(models::ModelsCommand::Pull) => ("models pull", true),
         #[cfg(feature = "local")]
         Command::Models(models::ModelsCommand::List { .. }) => ("models list", false),
+        Command::Sim(_) => ("sim", false),
         Command::ConfigTable => ("config-table", false),
     };
     let flags = [

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::program::{Ended, bare};
+use crate::program::{Ended, bare, run, voice};
 use crate::server::Folder;
 
 /// Longer than a start without models takes on a busy machine.
@@ -74,4 +74,48 @@ fn the_start_tells_open_calls_and_what_settings_cannot_do() {
 fn the_end_says_what_becomes_of_calls() {
     let ended = served("127.0.0.1:0", &[]);
     assert!(ended.errors.contains("answers are cut short, what was said is stored"), "{ended:?}");
+}
+
+/// A program that ends with the value.
+struct Ends(std::process::Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_stand_ins_run_as_a_command_and_the_doctor_tries_them() {
+    use std::io::{BufRead as _, BufReader};
+
+    let folder = Folder::new();
+    let mut sim =
+        Ends(voice(&folder, &["sim", "--port", "0", "--pace", "instant"]).spawn().expect("it starts"));
+    let mut told = String::new();
+    let mut lines = BufReader::new(sim.0.stdout.take().expect("piped")).lines();
+    while !told.contains("ctrl-c") {
+        told += &lines.next().expect("more is told").expect("text");
+        told.push('\n');
+    }
+    let base = told.lines().next().and_then(|line| line.rsplit(' ').next()).expect("an address").to_owned();
+    assert!(told.contains(&format!("OPENAI_BASE_URL={base}/v1")), "{told}");
+    let doctor = |key: &str| {
+        let mut doctor = bare(&folder, &["doctor", "--bind", "127.0.0.1:0"]);
+        doctor
+            .envs([("ELEVENLABS_API_KEY", key), ("DEEPGRAM_API_KEY", "any"), ("OPENAI_API_KEY", "any")])
+            .envs([("ELEVENLABS_BASE_URL", &base), ("DEEPGRAM_BASE_URL", &base)])
+            .env("OPENAI_BASE_URL", format!("{base}/v1"));
+        run(doctor)
+    };
+    let found = doctor("key-of-the-doctor");
+    for name in ["stt elevenlabs", "stt deepgram", "llm openai", "tts elevenlabs"] {
+        let accepted = format!("ok    {name}: reachable and accepted, ");
+        assert!(found.out.contains(&accepted), "{name}: {found:?}");
+    }
+    assert!(!format!("{found:?}").contains("key-of-the-doctor"), "{found:?}");
+    drop(sim);
+    let gone = doctor("any");
+    assert!(gone.out.contains("fault llm openai: ") && gone.out.contains("check the network"), "{gone:?}");
 }
