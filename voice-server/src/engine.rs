@@ -2,7 +2,7 @@
 //!
 //! With local models missing the server starts all the same: each stage that lacks its weights is replaced by its simpler
 //! form, and the notes say in plain words what does not work and what brings it. Which providers stand in each stage is
-//! decided in [`crate::providers`].
+//! decided in `providers`.
 
 use std::sync::Arc;
 
