@@ -7,6 +7,7 @@
 //! them together, one file for each run; [`fuzz`] holds the entries for any bytes. Method and results: `benches/README.md`.
 
 pub mod client;
+pub mod faults;
 pub mod figures;
 pub mod fuzz;
 pub mod load;

@@ -89,11 +89,13 @@ fn a_model_without_an_answer_is_excused_aloud() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_spoken_as_far_as_it_goes() {
+fn an_answer_that_breaks_off_is_spoken_as_far_as_it_goes_and_the_caller_is_told() {
     for fault in [LlmFault::Fail { after: 6 }, LlmFault::Stall { after: 6 }] {
         let call = play(with_llm(fault));
         let turn = only_turn(&call);
-        assert_eq!(turn.reply.trim_end(), "The house on Maple Street has", "{fault:?}");
+        let (said, told) = turn.reply.split_once(" ... ").expect("both");
+        assert_eq!(said, "The house on Maple Street has", "{fault:?}");
+        assert_eq!(told, "Sorry, I lost my thread. Could you ask me that again?", "{fault:?}");
         assert_eq!(turn.heard, turn.reply, "{fault:?}");
         assert_eq!(turn.failure, Some(Failure::Llm), "{fault:?}");
     }

@@ -1,9 +1,10 @@
-//! Load runs of the voice server on this machine: `load latency|calls|churn|local`. See `benches/README.md`.
+//! Load runs of the voice server on this machine: `load latency|calls|churn|local|faults`. See `benches/README.md`.
 
 use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use voice_benches::faults;
 use voice_benches::load::{calls, churn, latency, local};
 use voice_benches::process::{CLIENT_CORE, can_pin, pinned};
 use voice_benches::scripted::{self, Script};
@@ -26,6 +27,8 @@ enum Run {
     Churn(churn::Options),
     /// Recorded questions to the real server with the local models.
     Local(local::Options),
+    /// Every provider fails in every way at every moment: what the caller gets. Writes voice-server/docs/FAULTS.md.
+    Faults,
     /// The scripted server that the other runs start.
     #[command(hide = true)]
     Serve(Script),
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
             Run::Calls(options) => calls::run(options).map_err(Into::into),
             Run::Churn(options) => churn::run(options).map_err(Into::into),
             Run::Local(options) => local::run(options).map_err(Into::into),
+            Run::Faults => faults::run_all().map_err(Into::into),
             Run::Serve(script) => scripted::serve(script),
         }
     };

@@ -1,9 +1,11 @@
 //! Several models as one: the preferred one answers, and where it fails, is late or is full, the next one does.
 //!
 //! The shell around [`Planner`]: starts the attempts it orders, tells it what comes, and passes on what the chosen attempt
-//! gives. It decides nothing. Once words have been given out no other model is asked, since none would go on with them.
+//! gives. It decides nothing. Once words have been given out no other model is asked, since none would go on with them; so
+//! the first words, too few to be spoken, are held back, and a model that breaks off in them is replaced unheard.
 //! Tools belong around this (see [`ToolUser`](super::tools::ToolUser)), never inside.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -140,7 +142,8 @@ impl LanguageModel for ResilientModel {
             planner.handle_input(Input::Wanted, &mut line_up, now);
             planner
         };
-        let reply = Reply { shared, request, planner, attempts: Vec::new(), lost: None };
+        let reply =
+            Reply { shared, request, planner, attempts: Vec::new(), ready: VecDeque::new(), lost: None };
         stream::unfold(reply, |mut reply| async move { reply.next().await.map(|event| (event, reply)) })
             .boxed()
     }
@@ -155,7 +158,30 @@ struct Attempt {
     id: AttemptId,
     provider: &'static str,
     events: BoxStream<'static, Result<LlmEvent, ProviderError>>,
+    /// What came so far, as long as nothing of it could be spoken.
+    held: Vec<LlmEvent>,
+    /// The text in it.
+    words: String,
 }
+
+impl Attempt {
+    /// Whether `event`, the next one, makes a beginning that is worth giving out.
+    fn begins(&mut self, event: &LlmEvent) -> bool {
+        if let LlmEvent::Delta(text) = event {
+            self.words.push_str(text);
+        }
+        let sentence = self.words.ends_with(['.', '!', '?', ',', ';', ':', '\n']);
+        let words = self.words.split_whitespace().count();
+        // The last word may not be whole.
+        let whole = words - usize::from(!self.words.ends_with(char::is_whitespace)).min(words);
+        whole >= FIRST_WORDS
+            || (sentence && words > 0)
+            || matches!(event, LlmEvent::ToolCall(_) | LlmEvent::Done(_))
+    }
+}
+
+/// A clause that is spoken first has at least so many words (`text::chunker`), so holding fewer back delays no sound.
+const FIRST_WORDS: usize = 3;
 
 /// One answer under way.
 struct Reply {
@@ -163,12 +189,17 @@ struct Reply {
     request: LlmRequest,
     planner: Planner,
     attempts: Vec<Attempt>,
+    /// To be given out.
+    ready: VecDeque<LlmEvent>,
     lost: Option<ProviderError>,
 }
 
 impl Reply {
     async fn next(&mut self) -> Option<Result<LlmEvent, ProviderError>> {
         loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
             self.carry_out_orders();
             if let Some(error) = self.lost.take() {
                 return Some(Err(error));
@@ -179,11 +210,7 @@ impl Reply {
             let until = self.planner.poll_timeout().map(|at| self.shared.instant_of(at));
             tokio::select! {
                 biased;
-                (attempt, event) = next_of(&mut self.attempts) => {
-                    if let Some(event) = self.take(attempt, event) {
-                        return Some(Ok(event));
-                    }
-                }
+                (at, event) = next_of(&mut self.attempts) => self.take(at, event),
                 () = sleep_until(until.unwrap_or_else(Instant::now)) => {
                     let now = self.shared.now();
                     self.planner.handle_timeout(&mut self.shared.lock(), now);
@@ -192,30 +219,49 @@ impl Reply {
         }
     }
 
-    /// Tells the planner what an attempt gave; gives back what is to be passed on.
-    fn take(&mut self, attempt: AttemptId, event: Result<LlmEvent, ProviderError>) -> Option<LlmEvent> {
+    /// Tells the planner what the attempt at this place gave, and gives out what counts.
+    fn take(&mut self, at: usize, event: Result<LlmEvent, ProviderError>) {
         let now = self.shared.now();
         let mut line_up = self.shared.lock();
-        match event {
-            Ok(event @ LlmEvent::Done(_)) => {
-                let counts = self.planner.emitter() == Some(attempt);
-                self.planner.handle_input(Input::Finished { attempt }, &mut line_up, now);
-                counts.then_some(event)
-            }
-            Ok(event) => {
-                let input = if event.is_useful() {
-                    Input::Useful { attempt, resume: () }
-                } else {
-                    Input::Started { attempt }
-                };
-                self.planner.handle_input(input, &mut line_up, now);
-                (self.planner.emitter() == Some(attempt)).then_some(event)
-            }
+        let attempt = self.attempts[at].id;
+        let event = match event {
+            Ok(event) => event,
             Err(error) => {
+                self.attempts.remove(at);
                 self.planner.handle_input(Input::Failed { attempt, error }, &mut line_up, now);
-                None
+                return;
             }
+        };
+        if self.planner.emitter() != Some(attempt) {
+            let alone = self.shared.models.len() == 1;
+            let holding = &mut self.attempts[at];
+            let begins = holding.begins(&event) || alone && event.is_useful();
+            // An answer that ends without a word is none; the planner says what follows.
+            let useful = begins && (event.is_useful() || holding.held.iter().any(LlmEvent::is_useful));
+            let done = matches!(event, LlmEvent::Done(_));
+            holding.held.push(event);
+            let input =
+                if useful { Input::Useful { attempt, resume: () } } else { Input::Started { attempt } };
+            self.planner.handle_input(input, &mut line_up, now);
+            if self.planner.emitter() == Some(attempt) {
+                self.ready.extend(self.attempts[at].held.drain(..));
+            }
+            if done {
+                self.attempts.remove(at);
+                self.planner.handle_input(Input::Finished { attempt }, &mut line_up, now);
+            }
+            return;
         }
+        let input = match &event {
+            LlmEvent::Done(_) => {
+                self.attempts.remove(at);
+                Input::Finished { attempt }
+            }
+            event if event.is_useful() => Input::Useful { attempt, resume: () },
+            _ => Input::Started { attempt },
+        };
+        self.planner.handle_input(input, &mut line_up, now);
+        self.ready.push_back(event);
     }
 
     fn carry_out_orders(&mut self) {
@@ -225,7 +271,13 @@ impl Reply {
                     let model = &self.shared.models[provider.get()].model;
                     tracing::debug!(provider = model.name(), why = why.as_str(), "a model is asked");
                     let events = model.reply(self.request.clone());
-                    self.attempts.push(Attempt { id: attempt, provider: model.name(), events });
+                    self.attempts.push(Attempt {
+                        id: attempt,
+                        provider: model.name(),
+                        events,
+                        held: Vec::new(),
+                        words: String::new(),
+                    });
                 }
                 Order::Cancel { attempt } => self.attempts.retain(|one| one.id != attempt),
                 Order::GiveUp(lost) => {
@@ -248,19 +300,14 @@ impl Drop for Reply {
     }
 }
 
-/// What the first attempt with something to say gives. Its end or an error takes it out.
-async fn next_of(attempts: &mut Vec<Attempt>) -> (AttemptId, Result<LlmEvent, ProviderError>) {
+/// What the first attempt with something to say gives, and which one.
+async fn next_of(attempts: &mut [Attempt]) -> (usize, Result<LlmEvent, ProviderError>) {
     std::future::poll_fn(|context| {
-        for at in 0..attempts.len() {
-            let Attempt { id, provider, events } = &mut attempts[at];
-            let (id, provider) = (*id, *provider);
-            if let Poll::Ready(event) = events.poll_next_unpin(context) {
+        for (at, attempt) in attempts.iter_mut().enumerate() {
+            if let Poll::Ready(event) = attempt.events.poll_next_unpin(context) {
                 let detail = "its answer ended without an end".to_owned();
-                let event = event.unwrap_or(Err(ProviderError::Failed { provider, detail }));
-                if matches!(event, Ok(LlmEvent::Done(_)) | Err(_)) {
-                    drop(attempts.remove(at));
-                }
-                return Poll::Ready((id, event));
+                let provider = attempt.provider;
+                return Poll::Ready((at, event.unwrap_or(Err(ProviderError::Failed { provider, detail }))));
             }
         }
         Poll::Pending
@@ -325,8 +372,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_that_breaks_off_in_its_first_words_is_replaced_unheard() {
+        for after in 0..3 {
+            let broken = scripted("one two three four five", &[LlmFault::Fail { after }; 8], 100);
+            let model = models(vec![broken, scripted("second", &[], 100)]);
+            assert_eq!(answer(&model).await.expect("an answer"), "second", "after {after}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_answer_that_breaks_off_is_not_begun_again_by_another() {
-        let broken = scripted("one two three", &[LlmFault::Fail { after: 2 }; 8], 100);
+        let broken = scripted("one two three four five", &[LlmFault::Fail { after: 4 }; 8], 100);
         let model = models(vec![broken, scripted("second", &[], 100)]);
         let question = vec![Message::new(Role::User, "How much is it?")];
         let mut events = model.reply(LlmRequest::new(SessionId::random(), question, "en"));
@@ -340,7 +396,7 @@ mod tests {
             }
         }
         assert!(failed);
-        assert_eq!(text, "one two ");
+        assert_eq!(text, "one two three four ");
     }
 
     #[tokio::test(start_paused = true)]

@@ -130,11 +130,10 @@ impl Dialogue {
         }
         self.timers.stop(Timer::ReplyText);
         answer.turn.failure.get_or_insert(Failure::Llm);
-        let nothing_said = !answer.own_words;
+        // Whoever hears the call only hears no notice.
+        let told = if answer.own_words { BROKEN_OFF } else { CANNOT_ANSWER };
         self.notice(NoticeCode::LlmFailed, "The answer could not be completed.");
-        if nothing_said {
-            self.handle_reply_text(reply, CANNOT_ANSWER);
-        }
+        self.handle_reply_text(reply, told);
         self.handle_reply_done(reply);
     }
 
@@ -282,6 +281,8 @@ impl Dialogue {
 
 /// What is said when the model gives no answer.
 const CANNOT_ANSWER: &str = "I'm sorry, I can't answer that right now. Please try again in a moment.";
+/// Said behind an answer that breaks off.
+const BROKEN_OFF: &str = "... Sorry, I lost my thread. Could you ask me that again?";
 /// The longest reply in bytes, about ten minutes of speech; a model that goes on is cut.
 const MAX_REPLY: usize = 16 * 1024;
 /// The session answers a cancellation at once; this only keeps a broken one from hanging.
