@@ -28,7 +28,7 @@ enum Run {
     /// Recorded questions to the real server with the local models.
     Local(local::Options),
     /// Every provider fails in every way at every moment: what the caller gets. Writes voice-server/docs/FAULTS.md.
-    Faults,
+    Faults(faults::Options),
     /// The scripted server that the other runs start.
     #[command(hide = true)]
     Serve(Script),
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             Run::Calls(options) => calls::run(options).map_err(Into::into),
             Run::Churn(options) => churn::run(options).map_err(Into::into),
             Run::Local(options) => local::run(options).map_err(Into::into),
-            Run::Faults => faults::run_all().map_err(Into::into),
+            Run::Faults(options) => faults::run_all(options).map_err(Into::into),
             Run::Serve(script) => scripted::serve(script),
         }
     };
