@@ -14,9 +14,14 @@ use tokio::sync::mpsc;
 use voice_core::audio::SampleRate;
 use voice_core::error::ProviderError;
 use voice_core::ids::ReplyId;
+use voice_core::llm::openai::{ChatLimits, OpenAiChat, OpenAiConfig};
 use voice_core::local::{Cache, Runtime, Silero};
+use voice_core::net::{Connector, HttpClient};
 use voice_core::session::Engine;
 use voice_core::sim::{LlmScript, ScriptedLlm, ScriptedStt, ScriptedTts, SttScript, TtsScript};
+use voice_core::stt::SocketRecogniser;
+use voice_core::stt::deepgram::DeepgramConfig;
+use voice_core::tts::elevenlabs::{ElevenLabs, ElevenLabsConfig, OutputFormat, SpeechLimits};
 use voice_core::tts::{SpeechEvent, TextToSpeech, Voice, VoiceOptions};
 use voice_core::turn::Policy;
 use voice_core::vad::{EnergyVad, VadModel};
@@ -55,6 +60,9 @@ pub struct Script {
     /// Loudness instead of the network judges voice activity.
     #[arg(long)]
     pub no_network: bool,
+    /// Real clients of services at this address, instead of scripted providers.
+    #[arg(long, hide = true, value_name = "URL")]
+    pub cloud: Option<String>,
 }
 
 impl Script {
@@ -75,6 +83,7 @@ impl Script {
         if self.no_network {
             arguments.push("--no-network".to_owned());
         }
+        arguments.extend(self.cloud.iter().map(|base| format!("--cloud={base}")));
         arguments
     }
 
@@ -93,6 +102,9 @@ impl Script {
         let rate = SampleRate::new(self.voice_rate)?;
         let silence = ms(self.silence);
         let policy = Policy { silence, unsure: silence, ..Policy::default() };
+        if let Some(base) = &self.cloud {
+            return self.cloud_engine(base, policy);
+        }
         let mut stt = ScriptedStt::hearing([QUESTION]);
         // The whole question is known by the end of the shortest utterance, so that no pause looks like a half sentence.
         stt.per_word = ms(60);
@@ -122,6 +134,29 @@ impl Script {
             .stt(Arc::new(stt))
             .llm(Arc::new(llm))
             .tts(Arc::new(tts))
+            .policy(policy)
+            .build()?)
+    }
+
+    /// Deepgram, an OpenAI-compatible model and ElevenLabs at one address, each alone in its stage.
+    fn cloud_engine(
+        &self,
+        base: &str,
+        policy: Policy,
+    ) -> Result<Engine, Box<dyn std::error::Error + Send + Sync>> {
+        const KEY: &str = "key-of-the-load-run";
+        let (connector, http) = (Connector::new()?, HttpClient::new()?);
+        let hearing = DeepgramConfig::builder(KEY).base_url(base).build()?;
+        let answering = OpenAiConfig::builder().key(KEY).base_url(format!("{base}/v1")).build()?;
+        // At the socket's rate samples pass unchanged.
+        let format = if self.voice_rate == 16_000 { OutputFormat::Pcm16000 } else { OutputFormat::Pcm24000 };
+        let speaking = ElevenLabsConfig::builder(KEY).base_url(base).format(format).build()?;
+        let speech = ElevenLabs::new(speaking, connector.clone(), http.clone(), SpeechLimits::default());
+        Ok(Engine::builder()
+            .vad(self.vad()?)
+            .stt(Arc::new(SocketRecogniser::deepgram(hearing, connector)))
+            .llm(Arc::new(OpenAiChat::new(answering, http, ChatLimits::default())))
+            .tts(Arc::new(speech))
             .policy(policy)
             .build()?)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::services::{Providers, Services};
 use super::talk::Crowd;
 use crate::figures::write_result;
 use crate::process::{Server, can_pin};
@@ -20,6 +21,9 @@ pub struct Options {
     /// Turns of each.
     #[arg(long, default_value_t = 4)]
     pub turns: u32,
+    /// Who hears, answers and speaks.
+    #[command(flatten)]
+    pub providers: Providers,
     /// The server.
     #[command(flatten)]
     pub script: Script,
@@ -49,7 +53,9 @@ pub fn run(options: &Options) -> io::Result<()> {
         answer,
     };
     println!("calls: {calls} at peer load, {} turns each, {:.0?}", crowd.turns, crowd.lasts());
-    let server = Server::scripted(&options.script)?;
+    let services = options.providers.stand_ins.then(|| Services::start(None)).transpose()?;
+    let cloud = services.as_ref().map(|services| services.base.clone());
+    let server = Server::scripted(&Script { cloud, ..options.script.clone() })?;
     super::on_one_thread(async {
         // One call beforehand, so that what is made once counts as the server's, not the calls'.
         let lead = Duration::from_millis(200);
@@ -87,6 +93,7 @@ pub fn run(options: &Options) -> io::Result<()> {
         result["calls"] = calls.into();
         result["network"] = (!options.script.no_network).into();
         result["least_ms"] = (options.script.least().as_millis() as u64).into();
-        write_result(&format!("calls_{calls}"), result)
+        let providers = if options.providers.stand_ins { "_stand_ins" } else { "" };
+        write_result(&format!("calls_{calls}{providers}"), result)
     })?
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::services::{Providers, Services};
 use super::talk::Crowd;
 use crate::figures::write_result;
 use crate::process::{Server, can_pin};
@@ -23,6 +24,9 @@ pub struct Options {
     /// Turns of each of them.
     #[arg(long, default_value_t = 3)]
     pub crowd_turns: u32,
+    /// Who hears, answers and speaks.
+    #[command(flatten)]
+    pub providers: Providers,
     /// The server.
     #[command(flatten)]
     pub script: Script,
@@ -53,14 +57,17 @@ pub fn run(options: &Options) -> io::Result<()> {
         answer: Duration::from_millis(script.answer),
     };
     let mut result = json!({ "pinned": can_pin(), "least_ms": script.least().as_millis() as u64 });
-    for (crowd, script) in [(one, short), (hundred, script)] {
+    for (crowd, mut script) in [(one, short), (hundred, script)] {
         if crowd.calls == 0 || crowd.turns == 0 {
             continue;
         }
         println!("latency: {} calls, {} turns each, {:.0?}", crowd.calls, crowd.turns, crowd.lasts());
+        let short = (crowd.calls == 1).then_some(crowd.answer);
+        let services = options.providers.stand_ins.then(|| Services::start(short)).transpose()?;
+        script.cloud = services.as_ref().map(|services| services.base.clone());
         let server = Server::scripted(&script)?;
         let heard = super::on_one_thread(crowd.talk(server.address))?;
         result[format!("calls_{}", crowd.calls)] = heard.report();
     }
-    write_result("latency", result)
+    write_result(if options.providers.stand_ins { "latency_stand_ins" } else { "latency" }, result)
 }
