@@ -17,7 +17,7 @@ use voice_core::turn::Policy;
 
 use crate::config::Config;
 use crate::error::Failure;
-use crate::providers::{Cloud, LineUp};
+use crate::providers::{Cloud, LineUp, Service};
 use crate::voice::headroom::Headroom;
 use crate::voice::loading::Arrival;
 
@@ -35,6 +35,8 @@ pub struct Built {
     pub(crate) names: [Vec<&'static str>; 3],
     /// The stages with several providers.
     pub(crate) line_ups: Vec<LineUp>,
+    /// ElevenLabs, where it serves a stage.
+    pub(crate) elevenlabs: Option<Service>,
     /// Probes providers that failed; ends with the engine.
     _watching: JoinSet<()>,
     /// Loads what lets several calls compute at the same time; `None` where there is nothing to load.
@@ -63,6 +65,7 @@ impl Built {
             speaks: true,
             names: [vec![stt], vec![llm], vec![tts]],
             line_ups: Vec::new(),
+            elevenlabs: None,
             _watching: JoinSet::new(),
             warming: None,
             headroom: None,
@@ -162,8 +165,19 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
     for line_up in &stages.line_ups {
         watching.spawn(line_up.clone().watch());
     }
-    let (names, line_ups) = (stages.names, stages.line_ups);
-    Ok(Built { engine, notes, hears, speaks, names, line_ups, _watching: watching, warming, headroom })
+    let (names, line_ups, elevenlabs) = (stages.names, stages.line_ups, stages.elevenlabs);
+    Ok(Built {
+        engine,
+        notes,
+        hears,
+        speaks,
+        names,
+        line_ups,
+        elevenlabs,
+        _watching: watching,
+        warming,
+        headroom,
+    })
 }
 
 /// Whether weights are missing that could be fetched.

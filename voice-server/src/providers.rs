@@ -5,10 +5,11 @@
 //! wants to know. Caller: [`crate::engine`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::sync::Mutex;
 use voice_core::error::ProviderError;
 use voice_core::llm::concierge::{Concierge, Listings, sample_listings};
 use voice_core::llm::openai::{ChatLimits, OpenAiChat, OpenAiConfig};
@@ -33,6 +34,37 @@ pub(crate) struct Probed {
     /// Tries it.
     pub(crate) probe: Probe,
 }
+
+/// A service in the cloud, and what was last found out about it.
+pub(crate) struct Service {
+    probe: Probe,
+    /// When, and whether it was there. Whoever asks meanwhile waits for the probe under way.
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Service {
+    fn new(probe: Probe) -> Self {
+        Self { probe, last: Mutex::new(None) }
+    }
+
+    /// Whether it answers and takes the key, as found out in the last half minute.
+    pub(crate) async fn is_there(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, there)) = *last
+            && at.elapsed() < FRESH
+        {
+            return there;
+        }
+        let there = matches!(tokio::time::timeout(SERVICE_LIMIT, (self.probe)()).await, Ok(Ok(())));
+        *last = Some((Instant::now(), there));
+        there
+    }
+}
+
+/// How long what was found out about a service is told again.
+const FRESH: Duration = Duration::from_secs(30);
+/// `/health` answers within two seconds.
+const SERVICE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Several providers of one stage.
 #[derive(Clone)]
@@ -95,6 +127,8 @@ pub(crate) struct Stages {
     pub(crate) line_ups: Vec<LineUp>,
     /// The names of each stage's providers in order.
     pub(crate) names: [Vec<&'static str>; 3],
+    /// ElevenLabs, where it serves a stage.
+    pub(crate) elevenlabs: Option<Service>,
     /// What a language model is told; empty where none is asked.
     pub(crate) instructions: String,
     /// What of the settings cannot work, a sentence each.
@@ -228,7 +262,11 @@ impl<'c> Cloud<'c> {
         let (llm_names, llm, instructions) = self.llm(concierge, &mut line_ups);
         let (tts_names, tts) = self.tts(local_tts, &mut line_ups);
         let names = [stt_names, llm_names, tts_names];
-        Stages { stt, llm, tts, line_ups, names, instructions, notes: self.notes }
+        let serves = [&names[0], &names[2]].iter().any(|names| names.contains(&"elevenlabs"));
+        // Whatever it serves, the list of its voices tells whether it is there.
+        let speech = if serves { self.speech() } else { None };
+        let elevenlabs = speech.map(|speech| Service::new(probe_of_voice(&speech)));
+        Stages { stt, llm, tts, line_ups, names, elevenlabs, instructions, notes: self.notes }
     }
 
     fn stt(

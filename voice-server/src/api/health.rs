@@ -52,9 +52,11 @@ impl Health {
 
 async fn probe(app: &App) -> Report {
     let mut checks = BTreeMap::new();
-    let (database, storage) = tokio::join!(database_answers(app), storage_writes(app));
+    let (database, storage, services) =
+        tokio::join!(database_answers(app), storage_writes(app), app.answerer.services());
     checks.insert("database", database);
     checks.insert("storage", storage);
+    checks.extend(services);
     for stage in app.answerer.stages() {
         checks.insert(stage.stage, stage.ready);
     }

@@ -253,6 +253,12 @@ pub trait Answerer: Send + Sync + 'static {
 
     /// The stages and who serves them.
     fn stages(&self) -> Vec<StageStatus>;
+
+    /// Outside services that serve several stages, and whether each is there and takes the key. Asked at most once in a
+    /// while, without spending credit.
+    fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
 
 /// An answerer of any type. Erased once a call, so that nothing is boxed for each frame.
@@ -262,6 +268,9 @@ pub trait AnyAnswerer: Send + Sync {
 
     /// See [`Answerer::stages`].
     fn stages(&self) -> Vec<StageStatus>;
+
+    /// See [`Answerer::services`].
+    fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>>;
 
     /// Whether calls are answered at once.
     fn is_ready(&self) -> bool {
@@ -276,5 +285,9 @@ impl<A: Answerer> AnyAnswerer for A {
 
     fn stages(&self) -> Vec<StageStatus> {
         Answerer::stages(self)
+    }
+
+    fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {
+        Answerer::services(self)
     }
 }

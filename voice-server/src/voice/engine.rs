@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use voice_core::audio::{Channels, FormatError, SampleRate};
 use voice_core::ids::{ReplyId, SessionId};
 use voice_core::ingress::Declared;
@@ -75,6 +76,15 @@ impl Answerer for Built {
             status("llm", &llm, !down("llm")),
             status("tts", &tts, self.speaks && !down("tts")),
         ]
+    }
+
+    fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {
+        Box::pin(async move {
+            match &self.elevenlabs {
+                Some(service) => vec![("elevenlabs", service.is_there().await)],
+                None => Vec::new(),
+            }
+        })
     }
 }
 

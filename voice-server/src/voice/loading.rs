@@ -98,6 +98,16 @@ impl AnyAnswerer for Loading {
         }
     }
 
+    fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {
+        let state = self.0.borrow().clone();
+        Box::pin(async move {
+            match state {
+                State::Ready(answerer) => answerer.services().await,
+                State::Fetching | State::Loading => Vec::new(),
+            }
+        })
+    }
+
     fn is_ready(&self) -> bool {
         self.0.borrow().is_ready()
     }

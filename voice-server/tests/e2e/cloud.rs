@@ -6,7 +6,7 @@ use serde_json::Value;
 use voice_fixtures::standin::{Answer, Answers, Cloud, Endpoint, Script, Transcripts};
 
 use crate::caller::Caller;
-use crate::server::{Folder, Server, conversation, has_weights, turns};
+use crate::server::{Folder, Server, ask as ask_for, conversation, has_weights, turns};
 use crate::sound::{assert_understood, question, wav_messages};
 
 const KEYS: [&str; 3] = ["key-of-elevenlabs-1", "key-of-deepgram-2", "sk-key-of-openai-3"];
@@ -67,6 +67,11 @@ async fn a_call_over_the_cloud_is_answered_and_its_log_has_no_key_and_no_word() 
         for endpoint in [endpoint, Endpoint::Chat, Endpoint::TtsMulti] {
             assert!(cloud.seen().requests(endpoint) > 0, "{stt}: {endpoint:?} was not asked");
         }
+        let health = ask_for(server.address, "/health", &["Host: localhost"]).await.body;
+        assert!(
+            health.contains("\"elevenlabs\":true") && health.contains("\"status\":\"healthy\""),
+            "{health}"
+        );
         let log = server.errors();
         assert!(
             log.lines().count() > 10,
