@@ -1,21 +1,32 @@
 //! Silero voice activity: 512 new samples and 64 from before go in with a state, a probability comes out.
 //!
-//! Weights are shared; each call has its own state and context. A window whose run fails is judged by loudness, and
-//! the state starts afresh.
+//! Weights are shared; each call has its own state and context, and windows of several calls go through in one run, which
+//! gives each the same number to the bit. A window whose run fails is judged by loudness, and the state starts afresh.
 
+use std::any::Any;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
+use smallvec::SmallVec;
 
 use super::runtime::{Runtime, failed};
 use crate::error::ProviderError;
-use crate::vad::{EnergyStream, VAD_WINDOW, VadModel, VadStream};
+use crate::vad::{EnergyStream, VAD_WINDOW, VadModel, VadStream, VadTask};
 
 /// The network's weights.
 pub struct Silero {
-    session: Arc<Mutex<Session>>,
+    network: Arc<Mutex<Network>>,
+}
+
+/// The network and what goes into it, for as many calls as are judged together.
+struct Network {
+    session: Session,
+    /// Context and window of each call.
+    input: Vec<f32>,
+    /// Both layers' numbers: those of all calls in the first layer, then those in the second.
+    state: Vec<f32>,
 }
 
 impl Silero {
@@ -29,19 +40,26 @@ impl Silero {
         if names != INPUTS {
             return Err(failed(NAME, format_args!("inputs are {names:?} instead of {INPUTS:?}")));
         }
-        let silero = Self { session: Arc::new(Mutex::new(session)) };
-        silero.stream().run(&[0; VAD_WINDOW])?;
+        let network = Arc::new(Mutex::new(Network { session, input: Vec::new(), state: Vec::new() }));
+        let silero = Self { network };
+        let (mut stream, mut probability) = (silero.stream(), 0.0);
+        let part = Part { stream: &mut stream, window: &[0; VAD_WINDOW], probability: &mut probability };
+        silero.lock().run(&mut [part])?;
         Ok(silero)
     }
 
     fn stream(&self) -> SileroStream {
         SileroStream {
-            session: self.session.clone(),
+            network: self.network.clone(),
             input: [0.0; CONTEXT + VAD_WINDOW],
             state: [0.0; STATE],
             loudness: EnergyStream::default(),
             told: false,
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,6 +71,18 @@ impl VadModel for Silero {
     fn open(&self) -> Box<dyn VadStream> {
         Box::new(self.stream())
     }
+
+    fn judge(&self, batch: &mut [VadTask<'_>]) {
+        let mut parts: SmallVec<[Part<'_>; 16]> = SmallVec::new();
+        for VadTask { stream, window, probability } in batch {
+            if !(&**stream as &dyn Any).is::<SileroStream>() {
+                **probability = stream.probability(window);
+            } else if let Some(stream) = (&mut **stream as &mut dyn Any).downcast_mut::<SileroStream>() {
+                parts.push(Part { stream, window, probability });
+            }
+        }
+        self.lock().judge(&mut parts);
+    }
 }
 
 const NAME: &str = "silero";
@@ -60,13 +90,14 @@ const NAME: &str = "silero";
 const INPUTS: [&str; 3] = ["input", "state", "sr"];
 /// Samples from before the window that the network wants to see.
 const CONTEXT: usize = 64;
-/// Numbers of state: two layers of 128.
-const STATE: usize = 256;
+/// Numbers of state in each of the two layers.
+const LAYER: usize = 128;
+const STATE: usize = 2 * LAYER;
 const RATE: [i64; 1] = [16_000];
 
 /// One call's state.
 struct SileroStream {
-    session: Arc<Mutex<Session>>,
+    network: Arc<Mutex<Network>>,
     /// The context, then the window.
     input: [f32; CONTEXT + VAD_WINDOW],
     state: [f32; STATE],
@@ -75,52 +106,82 @@ struct SileroStream {
     told: bool,
 }
 
-impl SileroStream {
-    fn run(&mut self, window: &[i16; VAD_WINDOW]) -> Result<f32, ProviderError> {
-        self.input.copy_within(VAD_WINDOW.., 0);
-        for (to, &from) in self.input[CONTEXT..].iter_mut().zip(window) {
-            *to = f32::from(from) / 32_768.0;
+/// One call's part of a run.
+struct Part<'p> {
+    stream: &'p mut SileroStream,
+    window: &'p [i16; VAD_WINDOW],
+    probability: &'p mut f32,
+}
+
+impl Network {
+    /// Judges all parts; where the network fails, by loudness.
+    fn judge(&mut self, parts: &mut [Part<'_>]) {
+        if parts.is_empty() {
+            return;
+        }
+        for part in &mut *parts {
+            // Always followed, so that the background is known when it is needed.
+            *part.probability = part.stream.loudness.probability(part.window);
+        }
+        if let Err(error) = self.run(parts) {
+            for Part { stream, .. } in parts {
+                if !std::mem::replace(&mut stream.told, true) {
+                    tracing::warn!(%error, "voice activity goes by loudness in this call");
+                }
+                stream.reset();
+            }
+        }
+    }
+
+    fn run(&mut self, parts: &mut [Part<'_>]) -> Result<(), ProviderError> {
+        let together = parts.len();
+        self.input.clear();
+        self.state.clear();
+        self.state.resize(together * STATE, 0.0);
+        let (first, second) = self.state.split_at_mut(together * LAYER);
+        let layers = first.chunks_exact_mut(LAYER).zip(second.chunks_exact_mut(LAYER));
+        for (Part { stream, window, .. }, (first, second)) in parts.iter_mut().zip(layers) {
+            stream.input.copy_within(VAD_WINDOW.., 0);
+            for (to, &from) in stream.input[CONTEXT..].iter_mut().zip(*window) {
+                *to = f32::from(from) / 32_768.0;
+            }
+            self.input.extend_from_slice(&stream.input);
+            first.copy_from_slice(&stream.state[..LAYER]);
+            second.copy_from_slice(&stream.state[LAYER..]);
         }
         let said = |error: ort::Error| failed(NAME, error);
-        let input = TensorRef::from_array_view(([1_i64, (CONTEXT + VAD_WINDOW) as i64], &self.input[..]));
-        let state = TensorRef::from_array_view(([2_i64, 1, 128], &self.state[..]));
+        let calls = together as i64;
+        let input = TensorRef::from_array_view(([calls, (CONTEXT + VAD_WINDOW) as i64], &self.input[..]));
+        let state = TensorRef::from_array_view(([2, calls, LAYER as i64], &self.state[..]));
         let rate = TensorRef::from_array_view(([0_i64; 0], &RATE[..]));
         let inputs: [SessionInputValue<'_>; 3] =
             [input.map_err(said)?.into(), state.map_err(said)?.into(), rate.map_err(said)?.into()];
-
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let outputs = session.run(inputs).map_err(said)?;
+        let outputs = self.session.run(inputs).map_err(said)?;
         let odd = || failed(NAME, "the network's outputs are not those of Silero");
-        let (_, probability) =
+        let (_, probabilities) =
             outputs.get("output").ok_or_else(odd)?.try_extract_tensor::<f32>().map_err(said)?;
-        let probability = *probability.first().ok_or_else(odd)?;
         let (_, next) = outputs.get("stateN").ok_or_else(odd)?.try_extract_tensor::<f32>().map_err(said)?;
-        let mut state = [0.0; STATE];
-        if next.len() != STATE {
+        if probabilities.len() != together || next.len() != together * STATE {
             return Err(odd());
         }
-        state.copy_from_slice(next);
-        drop(outputs);
-        drop(session);
-        self.state = state;
-        Ok(probability)
+        let (first, second) = next.split_at(together * LAYER);
+        let layers = first.chunks_exact(LAYER).zip(second.chunks_exact(LAYER));
+        for ((part, &probability), (first, second)) in parts.iter_mut().zip(probabilities).zip(layers) {
+            *part.probability = probability;
+            part.stream.state[..LAYER].copy_from_slice(first);
+            part.stream.state[LAYER..].copy_from_slice(second);
+        }
+        Ok(())
     }
 }
 
 impl VadStream for SileroStream {
     fn probability(&mut self, window: &[i16; VAD_WINDOW]) -> f32 {
-        // Always followed, so that the background is known when it is needed.
-        let loudness = self.loudness.probability(window);
-        match self.run(window) {
-            Ok(probability) => probability,
-            Err(error) => {
-                if !std::mem::replace(&mut self.told, true) {
-                    tracing::warn!(%error, "voice activity goes by loudness in this call");
-                }
-                self.reset();
-                loudness
-            }
-        }
+        let network = self.network.clone();
+        let mut probability = 0.0;
+        let part = Part { stream: self, window, probability: &mut probability };
+        network.lock().unwrap_or_else(PoisonError::into_inner).judge(&mut [part]);
+        probability
     }
 
     fn reset(&mut self) {
@@ -236,6 +297,21 @@ mod tests {
             together[1].extend(window(&two).map(|w| second.probability(&w)));
         }
         assert_eq!(together, alone);
+        // Both in one run, as long as both go on.
+        let (mut first, mut second) = (silero.open(), silero.open());
+        let mut shared = [Vec::new(), Vec::new()];
+        for (one, two) in one.as_chunks::<VAD_WINDOW>().0.iter().zip(two.as_chunks::<VAD_WINDOW>().0) {
+            let (mut of_one, mut of_two) = (0.0, 0.0);
+            silero.judge(&mut [
+                VadTask { stream: &mut *first, window: one, probability: &mut of_one },
+                VadTask { stream: &mut *second, window: two, probability: &mut of_two },
+            ]);
+            shared[0].push(of_one);
+            shared[1].push(of_two);
+        }
+        assert!(!shared[0].is_empty());
+        assert_eq!(shared[0], alone[0][..shared[0].len()]);
+        assert_eq!(shared[1], alone[1][..shared[1].len()]);
         first.reset();
         assert_eq!(probabilities(&mut *first, &one), alone[0], "a reset state is a fresh one");
     }

@@ -122,7 +122,7 @@ impl Driver {
             timeline: Timeline::default(),
             dialogue: Dialogue::new(parts.policy.clone()),
             intake,
-            listener: Listener::new(&*parts.vad, bell.clone()),
+            listener: Listener::new(parts.vad.clone(), bell.clone()),
             stt: parts.stt.open(stt_options, mailbox.clone()),
             utterance: None,
             given: SamplePos::ZERO,
@@ -371,7 +371,7 @@ impl Driver {
         } else if self.listener.overdue_at().is_some_and(|at| at <= self.clock.now()) {
             tracing::error!("voice activity gave no answer; its thread is stuck");
             self.exits.drops.windows += 1;
-            self.listener.give_up(&*self.parts.vad);
+            self.listener.give_up();
         }
         moved
     }

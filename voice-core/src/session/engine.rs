@@ -16,6 +16,7 @@ use crate::vad::{EnergyVad, TurnModel, VadModel};
 
 use super::driver::{Driver, Entries};
 use super::exits::Exits;
+use super::judge::Judge;
 use super::{MOST_WAITING, Session, SessionOptions, SessionSender};
 
 /// The voice engine. Cheap to clone; all clones share providers, models and inference threads.
@@ -37,7 +38,7 @@ pub(super) struct Parts {
     pub(super) stt: Arc<dyn SpeechToText>,
     pub(super) llm: Arc<dyn LanguageModel>,
     pub(super) tts: Arc<dyn TextToSpeech>,
-    pub(super) vad: Arc<dyn VadModel>,
+    pub(super) vad: Arc<Judge>,
     pub(super) turn_model: Option<Arc<dyn TurnModel>>,
     pub(super) context: Option<Arc<dyn ContextSource>>,
     pub(super) pool: Arc<Pool>,
@@ -233,7 +234,7 @@ impl EngineBuilder {
             stt: self.stt.ok_or(EngineError::Missing("stt"))?,
             llm: self.llm.ok_or(EngineError::Missing("llm"))?,
             tts: self.tts.ok_or(EngineError::Missing("tts"))?,
-            vad: self.vad.unwrap_or_else(|| Arc::new(EnergyVad)),
+            vad: Judge::new(self.vad.unwrap_or_else(|| Arc::new(EnergyVad))),
             turn_model: self.turn_model,
             context: self.context,
             pool,

@@ -3,30 +3,34 @@
 //! One window is judged at a time; the call's task goes on when the bell rings. The network is not run while the gate
 //! is shut, and when it opens it hears a little of what came before.
 
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, TryLockError};
 
 use tokio::sync::Notify;
 
 use crate::audio::{Frame, SamplePos};
-use crate::infer::{Job, Pool, Weight};
+use crate::infer::Pool;
 use crate::time::SessionTime;
-use crate::vad::{Activity, GateState, Segmenter, VAD_WINDOW, VadFact, VadModel, VadStream, Windows};
+use crate::vad::{Activity, GateState, Segmenter, VadFact, Windows};
+
+use super::judge::{Judge, VadSlot};
 
 /// The listening side of one call.
 pub(super) struct Listener {
     windows: Windows,
     segmenter: Segmenter,
+    network: Arc<Judge>,
     slot: Arc<VadSlot>,
     /// The window that is being judged ends here; since when it is.
     judging: Option<(SamplePos, SessionTime)>,
 }
 
 impl Listener {
-    pub(super) fn new(model: &dyn VadModel, bell: Arc<Notify>) -> Self {
+    pub(super) fn new(judge: Arc<Judge>, bell: Arc<Notify>) -> Self {
         Self {
             windows: Windows::default(),
             segmenter: Segmenter::default(),
-            slot: VadSlot::new(model, bell),
+            slot: judge.open(bell),
+            network: judge,
             judging: None,
         }
     }
@@ -67,7 +71,7 @@ impl Listener {
             }
             window
         };
-        let queued = pool.submit(Weight::Light, self.slot.clone());
+        let queued = self.network.submit(pool, self.slot.clone());
         if queued {
             self.judging = Some((window.end, now));
         }
@@ -89,8 +93,8 @@ impl Listener {
     }
 
     /// The network did not answer in time: a fresh state goes on, the lost window counts as silence.
-    pub(super) fn give_up(&mut self, model: &dyn VadModel) {
-        self.slot = VadSlot::new(model, self.slot.bell.clone());
+    pub(super) fn give_up(&mut self) {
+        self.slot = self.network.open(self.slot.bell.clone());
         self.judging = None;
     }
 
@@ -102,33 +106,3 @@ impl Listener {
 
 /// A window takes a tenth of a millisecond; after this the thread is lost.
 const JUDGEMENT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// One call's window and network state, lent to an inference thread again and again.
-struct VadSlot {
-    bell: Arc<Notify>,
-    work: Mutex<VadWork>,
-}
-
-struct VadWork {
-    stream: Box<dyn VadStream>,
-    window: [i16; VAD_WINDOW],
-    result: Option<f32>,
-}
-
-impl VadSlot {
-    fn new(model: &dyn VadModel, bell: Arc<Notify>) -> Arc<Self> {
-        let work = VadWork { stream: model.open(), window: [0; VAD_WINDOW], result: None };
-        Arc::new(Self { bell, work: Mutex::new(work) })
-    }
-}
-
-impl Job for VadSlot {
-    fn run(self: Arc<Self>) {
-        {
-            let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-            let VadWork { stream, window, result } = &mut *work;
-            *result = Some(stream.probability(window));
-        }
-        self.bell.notify_one();
-    }
-}

@@ -12,6 +12,7 @@ mod engine;
 mod exits;
 mod farewell;
 mod intake;
+mod judge;
 mod listen;
 mod mailbox;
 mod stream;

@@ -7,6 +7,8 @@ mod energy;
 mod gate;
 mod segment;
 
+use std::any::Any;
+
 pub use energy::EnergyVad;
 pub use gate::{Gate, GateState, LOOK_BACK, Window, Windows};
 pub use segment::{Activity, BLOCKS, Segmenter, SegmenterConfig, VadFact};
@@ -24,10 +26,28 @@ pub trait VadModel: Send + Sync {
 
     /// State of one call, as if silence had come before.
     fn open(&self) -> Box<dyn VadStream>;
+
+    /// Judges a window of each of several calls, whose streams are this model's own. The answers are those that each
+    /// stream would have given by itself, which is what happens unless a model has a faster way.
+    fn judge(&self, batch: &mut [VadTask<'_>]) {
+        for task in batch {
+            *task.probability = task.stream.probability(task.window);
+        }
+    }
+}
+
+/// One call's part of a [`VadModel::judge`].
+pub struct VadTask<'t> {
+    /// The call's state.
+    pub stream: &'t mut dyn VadStream,
+    /// What is to be judged.
+    pub window: &'t [i16; VAD_WINDOW],
+    /// The answer; see [`VadStream::probability`].
+    pub probability: &'t mut f32,
 }
 
 /// One call's voice activity state.
-pub trait VadStream: Send {
+pub trait VadStream: Any + Send {
     /// How probable speech is in the next window, 0 to 1. Computes on the calling thread (a network takes about
     /// 0.1 ms) and allocates nothing of its own after the first call. A failing model answers with the loudness.
     fn probability(&mut self, window: &[i16; VAD_WINDOW]) -> f32;
