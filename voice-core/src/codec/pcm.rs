@@ -61,7 +61,11 @@ impl SampleCoding {
 
 /// Appends samples as signed 16-bit little-endian bytes.
 pub fn encode_s16_into(samples: &[i16], out: &mut Vec<u8>) {
-    out.extend(samples.iter().flat_map(|s| s.to_le_bytes()));
+    let from = out.len();
+    out.resize(from + samples.len() * 2, 0);
+    for (bytes, sample) in out[from..].as_chunks_mut::<2>().0.iter_mut().zip(samples) {
+        *bytes = sample.to_le_bytes();
+    }
 }
 
 /// Averages pairs of interleaved samples in place; an odd last sample is dropped.
