@@ -38,6 +38,10 @@ impl TextToSpeech for LocalVoice {
         self.voice.name()
     }
 
+    fn sound(&self, _options: &VoiceOptions) -> Option<String> {
+        Some(format!("{} {} Hz", self.voice.name(), self.voice.rate().hz()))
+    }
+
     fn open(&self, _options: VoiceOptions) -> Box<dyn Voice> {
         Box::new(CallVoice { voice: self.voice.clone(), pool: self.pool.clone() })
     }

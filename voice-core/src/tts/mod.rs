@@ -6,6 +6,8 @@
 mod absent;
 pub mod elevenlabs;
 #[cfg(feature = "runtime")]
+pub mod phrases;
+#[cfg(feature = "runtime")]
 mod resilient;
 
 use std::time::Duration;
@@ -24,6 +26,12 @@ use crate::ids::ReplyId;
 pub trait TextToSpeech: Send + Sync {
     /// Name for logs, health and the start-up page, such as `piper`.
     fn name(&self) -> &'static str;
+
+    /// Everything but the text that decides how a call with these options sounds: model, voice, settings, rate. Speech
+    /// under the same words of this may be said again from memory. `None`, the default: nothing of it is to be kept.
+    fn sound(&self, _options: &VoiceOptions) -> Option<String> {
+        None
+    }
 
     /// Opens one call's voice. Returns at once; connecting happens behind it.
     fn open(&self, options: VoiceOptions) -> Box<dyn Voice>;

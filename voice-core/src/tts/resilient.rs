@@ -21,8 +21,8 @@ use crate::audio::{Resampler, SampleRate};
 use crate::error::ProviderError;
 use crate::ids::ReplyId;
 use crate::resilience::{
-    AttemptId, Change, Deadlines, Input, LineUp, LineUpError, Member, MemberStatus, Notice, Order,
-    PROBE_WITHIN, Planner, ProviderIndex, Rules, Seed,
+    AttemptId, BreakerState, Change, Deadlines, Input, LineUp, LineUpError, Member, MemberStatus, Notice,
+    Order, PROBE_WITHIN, Planner, ProviderIndex, Rules, Seed,
 };
 use crate::time::ProcessTime;
 
@@ -132,6 +132,15 @@ impl TextToSpeech for ResilientVoice {
     /// The preferred voice's name.
     fn name(&self) -> &'static str {
         self.0.voices[0].voice.name()
+    }
+
+    /// That of the voice that would be asked at the moment.
+    fn sound(&self, options: &VoiceOptions) -> Option<String> {
+        let now = self.0.now();
+        let rests = |status: &MemberStatus| status.resting_until.is_some_and(|until| until > now);
+        let is_there = |status: &MemberStatus| status.state == BreakerState::Closed && !rests(status);
+        let first = self.status().iter().position(is_there).unwrap_or(0);
+        self.0.voices[first].voice.sound(options)
     }
 
     /// Opens the preferred voice; the others when they are needed.

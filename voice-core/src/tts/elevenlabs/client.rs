@@ -207,6 +207,10 @@ impl TextToSpeech for ElevenLabs {
         PROVIDER
     }
 
+    fn sound(&self, options: &VoiceOptions) -> Option<String> {
+        self.0.config.for_call(options).ok().map(|config| config.sound())
+    }
+
     /// Connects at once, so that the first reply finds an open socket. Dropping the voice closes it.
     fn open(&self, options: VoiceOptions) -> Box<dyn Voice> {
         let config = match self.0.config.for_call(&options) {

@@ -71,6 +71,17 @@ impl ElevenLabsConfig {
         }
     }
 
+    /// Everything but the text that decides how it sounds; no secret.
+    pub(super) fn sound(&self) -> String {
+        let Self {
+            base, voice, model, language, settings, seed, dictionaries, normalisation, format, ..
+        } = self;
+        format!(
+            "{PROVIDER} {base:?} {voice:?} {model:?} {language:?} {settings:?} {seed:?} {dictionaries:?} \
+             {normalisation:?} {format:?}"
+        )
+    }
+
     /// The same for one call, with the voice and the language that the call asks for.
     ///
     /// # Errors
