@@ -4,6 +4,7 @@
 //! form, and the notes say in plain words what does not work and what brings it. Which providers stand in each stage is
 //! decided in `providers`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::{JoinHandle, JoinSet};
@@ -13,11 +14,14 @@ use voice_core::llm::concierge::Concierge;
 use voice_core::session::{Engine, EngineError};
 use voice_core::stt::AbsentRecogniser;
 use voice_core::tts::AbsentVoice;
+use voice_core::tts::phrases::PhraseCache;
 use voice_core::turn::Policy;
 
 use crate::config::Config;
 use crate::error::Failure;
+use crate::phrases::PhraseFolder;
 use crate::providers::{Cloud, LineUp, Service};
+use crate::voice::engine::GREETING;
 use crate::voice::headroom::Headroom;
 use crate::voice::loading::Arrival;
 
@@ -37,8 +41,10 @@ pub struct Built {
     pub(crate) line_ups: Vec<LineUp>,
     /// ElevenLabs, where it serves a stage.
     pub(crate) elevenlabs: Option<Service>,
-    /// Probes providers that failed; ends with the engine.
-    _watching: JoinSet<()>,
+    /// What the voice has said; `None` where nothing is kept.
+    pub(crate) phrases: Option<PhraseCache>,
+    /// Probes providers that failed, makes the greeting ready; ends with the engine.
+    watching: JoinSet<()>,
     /// Loads what lets several calls compute at the same time; `None` where there is nothing to load.
     warming: Option<JoinHandle<()>>,
     /// What is left of this machine for calls; `None` where others compute.
@@ -66,10 +72,24 @@ impl Built {
             names: [vec![stt], vec![llm], vec![tts]],
             line_ups: Vec::new(),
             elevenlabs: None,
-            _watching: JoinSet::new(),
+            phrases: None,
+            watching: JoinSet::new(),
             warming: None,
             headroom: None,
         }
+    }
+
+    /// Has the greeting spoken once, beside everything else, unless an earlier start did.
+    fn make_greeting_ready(&mut self, data: &Path) {
+        let (Some(phrases), true) = (self.phrases.clone(), self.speaks) else { return };
+        let (engine, store) = (self.engine.clone(), PhraseFolder::of(data));
+        self.watching.spawn(async move {
+            let (voice, options) = engine.voice();
+            // The first caller then hears it as the voice makes it, a little later.
+            if let Err(error) = phrases.warm(voice, options, GREETING, Some(&store)).await {
+                tracing::warn!(%error, "the greeting could not be made ready");
+            }
+        });
     }
 
     /// Waits until nothing is being loaded any more, so that a first measurement is like the later ones.
@@ -91,7 +111,9 @@ pub(crate) async fn start(config: &Config, arrival: &Arrival) -> Result<Arc<Buil
         fetch_missing(config).await;
         arrival.loading();
     }
-    let built = Arc::new(build(config, Policy::default()).await?);
+    let mut built = build(config, Policy::default()).await?;
+    built.make_greeting_ready(&config.data);
+    let built = Arc::new(built);
     arrival.ready(built.clone());
     Ok(built)
 }
@@ -174,7 +196,8 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         names,
         line_ups,
         elevenlabs,
-        _watching: watching,
+        phrases: stages.phrases,
+        watching,
         warming,
         headroom,
     })

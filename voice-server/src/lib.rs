@@ -12,6 +12,7 @@ pub mod error;
 pub mod http;
 #[cfg(feature = "local")]
 pub mod models;
+mod phrases;
 mod providers;
 pub mod replay;
 pub mod shutdown;

@@ -20,6 +20,7 @@ use voice_core::stt::deepgram::DeepgramConfig;
 use voice_core::stt::elevenlabs::ScribeConfig;
 use voice_core::stt::{RecogniserCandidate, ResilientRecogniser, SocketRecogniser, SpeechToText};
 use voice_core::tts::elevenlabs::{ElevenLabs, ElevenLabsConfig, SpeechLimits};
+use voice_core::tts::phrases::PhraseCache;
 use voice_core::tts::{ResilientVoice, TextToSpeech, VoiceCandidate};
 
 use crate::config::{CloudSettings, Config, Stage};
@@ -129,6 +130,8 @@ pub(crate) struct Stages {
     pub(crate) names: [Vec<&'static str>; 3],
     /// ElevenLabs, where it serves a stage.
     pub(crate) elevenlabs: Option<Service>,
+    /// What the voice has said; `None` where nothing is kept.
+    pub(crate) phrases: Option<PhraseCache>,
     /// What a language model is told; empty where none is asked.
     pub(crate) instructions: String,
     /// What of the settings cannot work, a sentence each.
@@ -260,13 +263,19 @@ impl<'c> Cloud<'c> {
         let mut line_ups = Vec::new();
         let (stt_names, stt) = self.stt(local_stt, &mut line_ups);
         let (llm_names, llm, instructions) = self.llm(concierge, &mut line_ups);
-        let (tts_names, tts) = self.tts(local_tts, &mut line_ups);
+        let most = (self.config.phrase_cache as u64) << 20;
+        let phrases = (most > 0).then(|| PhraseCache::new(most));
+        let (tts_names, tts) = self.tts(local_tts, phrases.as_ref(), &mut line_ups);
+        let over = |voice| {
+            phrases.as_ref().map_or_else(|| Arc::clone(&voice), |cache| cache.over(Arc::clone(&voice)))
+        };
+        let tts = tts.map(over);
         let names = [stt_names, llm_names, tts_names];
         let serves = [&names[0], &names[2]].iter().any(|names| names.contains(&"elevenlabs"));
         // Whatever it serves, the list of its voices tells whether it is there.
         let speech = if serves { self.speech() } else { None };
         let elevenlabs = speech.map(|speech| Service::new(probe_of_voice(&speech)));
-        Stages { stt, llm, tts, line_ups, names, elevenlabs, instructions, notes: self.notes }
+        Stages { stt, llm, tts, line_ups, names, elevenlabs, phrases, instructions, notes: self.notes }
     }
 
     fn stt(
@@ -347,18 +356,25 @@ impl<'c> Cloud<'c> {
     fn tts(
         &mut self,
         local: Result<Arc<dyn TextToSpeech>, ProviderError>,
+        phrases: Option<&PhraseCache>,
         line_ups: &mut Vec<LineUp>,
     ) -> (Vec<&'static str>, Result<Arc<dyn TextToSpeech>, ProviderError>) {
+        let keeping = |voice: Arc<dyn TextToSpeech>| match phrases {
+            Some(cache) => cache.keeping(voice),
+            None => voice,
+        };
         let mut candidates: Vec<VoiceCandidate> = Vec::new();
         let mut missing = None;
         for word in self.config.order(Stage::Tts) {
             if word == "elevenlabs" {
                 let Some(speech) = self.speech() else { continue };
                 let probe = Some(probe_of_voice(&speech));
-                candidates.push(VoiceCandidate { voice: Arc::new(speech), probe });
+                candidates.push(VoiceCandidate { voice: keeping(Arc::new(speech)), probe });
             } else {
                 match &local {
-                    Ok(voice) => candidates.push(VoiceCandidate { voice: voice.clone(), probe: None }),
+                    Ok(voice) => {
+                        candidates.push(VoiceCandidate { voice: keeping(voice.clone()), probe: None })
+                    }
                     Err(error) => missing = Some(error.clone()),
                 }
             }

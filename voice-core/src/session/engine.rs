@@ -92,6 +92,11 @@ impl Engine {
         })
     }
 
+    /// The voice, and what calls ask of it.
+    pub fn voice(&self) -> (&dyn TextToSpeech, &VoiceOptions) {
+        (&*self.0.tts, &self.0.voice)
+    }
+
     /// Name of the recogniser, the answerer, the voice, the voice activity model and the turn model.
     pub fn stages(&self) -> [&'static str; 5] {
         let p = &self.0;

@@ -296,6 +296,16 @@ pub const KEYS: &[Key] = &[
          which nothing can serve is refused.",
     ),
     key(
+        "VOICE_PHRASE_CACHE",
+        "providers.phrase_cache",
+        Kind::Count(0, 4_096),
+        "32",
+        By("engine"),
+        "Memory for what the voice has said: the greeting and repeated clauses are spoken from it at once and without a \
+         request. 0: none.",
+    )
+    .in_unit("MiB"),
+    key(
         "ELEVENLABS_API_KEY",
         "elevenlabs.api_key",
         Kind::Secret,

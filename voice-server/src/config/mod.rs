@@ -57,6 +57,8 @@ pub struct Config {
     pub llm: Option<Vec<&'static str>>,
     /// Voices in order. Unset: those with a key, then the local one.
     pub tts: Option<Vec<&'static str>>,
+    /// MiB of memory for what the voice has said; 0 for none. Default: 32.
+    pub phrase_cache: usize,
     /// ElevenLabs, for speech and recognition.
     pub elevenlabs: CloudSettings,
     /// An OpenAI-compatible server, for answers.
@@ -89,6 +91,7 @@ impl Default for Config {
             stt: None,
             llm: None,
             tts: None,
+            phrase_cache: 32,
             elevenlabs: CloudSettings::default(),
             openai: CloudSettings::default(),
             deepgram: CloudSettings::default(),
@@ -265,6 +268,7 @@ impl Config {
             stt: choice("VOICE_STT"),
             llm: choice("VOICE_LLM"),
             tts: choice("VOICE_TTS"),
+            phrase_cache: size("VOICE_PHRASE_CACHE", plain.phrase_cache),
             elevenlabs: CloudSettings {
                 key: key("ELEVENLABS_API_KEY"),
                 base_url: own("ELEVENLABS_BASE_URL"),

@@ -19,7 +19,7 @@ use super::headroom::Share;
 use crate::engine::Built;
 
 /// What callers are greeted with where a greeting is asked for.
-const GREETING: &str = "Hello, and welcome. Which home can I tell you about?";
+pub(crate) const GREETING: &str = "Hello, and welcome. Which home can I tell you about?";
 /// What a caller is told whom this machine's models could not answer in time.
 const FULL: &str = "this machine can answer no more calls at the moment; call again in a moment";
 /// Frames leave this early for clients that can throw them away, and that much for others.

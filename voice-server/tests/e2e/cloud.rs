@@ -37,9 +37,14 @@ fn settings<'a>(base: &'a str, openai: &'a str, stt: &'a str) -> Vec<(&'a str, &
 
 /// One question by file; what was stored, and how many messages of sound came.
 async fn ask(server: &Server, name: &str) -> (Value, usize) {
-    let mut caller = Caller::basic(server.address, "").await;
+    ask_in(server, name, "", 1).await
+}
+
+/// The same with a query, until there are so many turns.
+async fn ask_in(server: &Server, name: &str, query: &str, wanted: usize) -> (Value, usize) {
+    let mut caller = Caller::basic(server.address, query).await;
     caller.send(&question(name).wav());
-    turns(server.address, caller.id, 1).await;
+    turns(server.address, caller.id, wanted).await;
     let (got, _) = caller.hang_up().await;
     let stored = conversation(server.address, caller.id).await;
     let audible = wav_messages(&got).iter().filter(|message| message.peak > 1_000).count();
@@ -96,4 +101,41 @@ async fn with_every_service_gone_the_local_providers_answer() {
     let (stored, audible) = ask(&server, "q02").await;
     assert_understood(&question("q02").words, said(&stored, 0));
     assert!(said(&stored, 1).contains("525") && audible > 0, "{stored}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_once_is_said_again_without_asking_the_service() {
+    if !has_weights() {
+        return;
+    }
+    let cloud = Cloud::start(script()).await.expect("stand-ins");
+    let folder = Folder::new();
+    let (base, openai) = (cloud.base_url(), format!("{}/v1", cloud.base_url()));
+    let settings = settings(&base, &openai, "deepgram");
+    let asked = |words: &str| {
+        let messages = cloud.seen().messages(Endpoint::TtsMulti);
+        messages.iter().filter(|message| message.contains(words)).count()
+    };
+    for start in 1..=2 {
+        let server = Server::start_with(&folder, &settings);
+        let greeting_kept = async {
+            while folder.path().join("data/phrases").read_dir().map_or(0, Iterator::count) < 2 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), greeting_kept)
+            .await
+            .expect("the greeting is made ready");
+        for call in 1..=3 - start {
+            let (stored, audible) = ask_in(&server, "q02", "?greeting=1", 2).await;
+            assert!(audible > 0, "start {start}, call {call}: {stored}");
+            assert!(stored["transcript"].to_string().contains("The yard is fenced too."), "{stored}");
+        }
+        assert_eq!(asked("Which home can I tell you about?"), 1, "start {start}: the greeting");
+        assert_eq!(
+            asked("The yard is fenced too."),
+            start,
+            "start {start}: an answer is kept for one process"
+        );
+    }
 }
