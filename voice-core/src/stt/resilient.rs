@@ -164,6 +164,8 @@ impl SpeechToText for ResilientRecogniser {
 
 /// 20 s of audio: the task takes what is told at once, unless the process stands still.
 const WAITING: usize = 1_000;
+/// Places that audio leaves free for the beginnings and ends of utterances: one that began ends, whatever was lost of it.
+const RESERVED: usize = 64;
 /// Audio of one utterance that is kept for another attempt, 60 s: a turn that goes on for longer is heard by one
 /// recogniser or by none.
 const MOST_FRAMES: usize = 3_000;
@@ -190,6 +192,15 @@ impl Stream {
             self.dropped += 1;
         }
     }
+
+    /// Nobody else tells anything, so the room that is seen stays.
+    fn tell_if_there_is_room(&mut self, told: Told) {
+        if self.told.capacity() > RESERVED {
+            self.tell(told);
+        } else {
+            self.dropped += 1;
+        }
+    }
 }
 
 impl SttStream for Stream {
@@ -198,11 +209,11 @@ impl SttStream for Stream {
     }
 
     fn push(&mut self, frame: &Frame) {
-        self.tell(Told::Audio(*frame));
+        self.tell_if_there_is_room(Told::Audio(*frame));
     }
 
     fn hint_pause(&mut self) -> bool {
-        self.tell(Told::Pause);
+        self.tell_if_there_is_room(Told::Pause);
         // Who hears the utterance is not known here.
         false
     }

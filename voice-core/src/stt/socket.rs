@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep_until};
 use super::deepgram::DeepgramConfig;
 use super::elevenlabs::{Scribe, ScribeConfig};
 use super::{
-    AbsentRecogniser, MOST_MESSAGE, SpeechToText, SttEvents, SttOptions, SttProtocol, SttStream, Transmit,
-    deepgram, elevenlabs,
+    AbsentRecogniser, MOST_MESSAGE, SpeechToText, SttEvent, SttEvents, SttOptions, SttProtocol, SttStream,
+    Transmit, deepgram, elevenlabs,
 };
 use crate::audio::{FRAME_SAMPLES, Frame};
 use crate::error::ProviderError;
@@ -43,13 +43,20 @@ pub struct Reconnect {
 impl Default for Reconnect {
     fn default() -> Self {
         Self {
-            socket: SocketLimits { message: MOST_MESSAGE, ..SocketLimits::default() },
+            socket: SocketLimits {
+                message: MOST_MESSAGE,
+                outgoing: MOST_OUTGOING,
+                ..SocketLimits::default()
+            },
             backoff: Backoff::default(),
             attempts: 4,
             rest: Duration::from_secs(5),
         }
     }
 }
+
+/// Bytes that wait to be sent, 2 MiB: after an outage the whole backlog goes out at once, 30 s that take 1.3 MB as base64.
+const MOST_OUTGOING: usize = 2 << 20;
 
 /// Makes one call's protocol.
 type MakeProtocol = dyn Fn(&SttOptions) -> Box<dyn SttProtocol> + Send + Sync;
@@ -142,6 +149,7 @@ impl SpeechToText for SocketRecogniser {
             // Calls that lost their connections together come back apart.
             seed: Seed(self.seed.fetch_add(1, Ordering::Relaxed)),
             failures: 0,
+            unanswered: 0,
             resting: None,
             link: Link::None { until: None },
         };
@@ -156,6 +164,8 @@ const WAITING: usize = 4_000;
 /// Frames that are sent together while the caller talks: 80 ms, as the services advise. Each message wakes a task and
 /// costs as much as 4 KB more in it; at a pause and at the end nothing is held back.
 const GATHERED: usize = 4;
+/// Places that audio leaves free for the beginnings and ends of utterances: one that began ends, whatever was lost of it.
+const RESERVED: usize = 64;
 /// A service that has not said good-bye by then is left.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -183,10 +193,19 @@ impl Stream {
         }
     }
 
+    /// Nobody else tells anything, so the room that is seen stays.
+    fn tell_if_there_is_room(&mut self, told: Told) {
+        if self.told.capacity() > RESERVED {
+            self.tell(told);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
     /// Frames go before whatever comes after them.
     fn tell_gathered(&mut self) {
         for k in 0..std::mem::take(&mut self.count) {
-            self.tell(Told::Audio(self.gathered[k]));
+            self.tell_if_there_is_room(Told::Audio(self.gathered[k]));
         }
     }
 }
@@ -207,7 +226,7 @@ impl SttStream for Stream {
 
     fn hint_pause(&mut self) -> bool {
         self.tell_gathered();
-        self.tell(Told::Pause);
+        self.tell_if_there_is_room(Told::Pause);
         // Services send partial transcripts on their own; none is owed for this moment.
         false
     }
@@ -257,6 +276,8 @@ struct Line {
     seed: Seed,
     /// Connections in a row over which nothing came.
     failures: u32,
+    /// Answers in a row that did not come, over connections that were well otherwise.
+    unanswered: u32,
     /// The service is left alone until then, for this reason; after that until something is said.
     resting: Option<(Instant, ProviderError)>,
     link: Link,
@@ -287,6 +308,9 @@ impl Line {
                 Woken::Retry => self.connect(),
                 Woken::Timer => {
                     if let Err(error) = self.protocol.handle_timeout(self.now()) {
+                        // What the service says meanwhile is no answer: without this it would be asked for ever.
+                        self.failures = self.failures.max(self.unanswered);
+                        self.unanswered = self.unanswered.saturating_add(1);
                         self.leave(&error);
                     }
                 }
@@ -411,6 +435,9 @@ impl Line {
             self.leave(&ProviderError::Unreachable { provider: self.name, detail });
         }
         while let Some(event) = self.protocol.poll_event() {
+            if !matches!(event, SttEvent::Partial { .. }) {
+                self.unanswered = 0;
+            }
             self.events.handle_stt_event(event);
         }
         // Evidence of the service's own turn detection; the engine has no ear for it yet.
