@@ -80,6 +80,7 @@ impl SttStream for Stream {
         let mut state = self.0.lock();
         state.serial += 1;
         let serial = state.serial;
+        state.broken = None;
         if let Some(abandoned) = state.open.replace(Utterance::new(utterance, serial)) {
             state.stop(|running| running.serial == abandoned.serial);
         }
@@ -120,7 +121,13 @@ impl SttStream for Stream {
 
     fn finalise(&mut self) {
         let mut state = self.0.lock();
-        let Some(mut utterance) = state.open.take() else { return };
+        let Some(mut utterance) = state.open.take() else {
+            if let Some((utterance, error)) = state.broken.take() {
+                state.outbox.push_back(SttEvent::Failed { utterance, error });
+                self.0.emit(state);
+            }
+            return;
+        };
         utterance.finalised = true;
         if let Some(text) = utterance.final_words() {
             state.outbox.push_back(SttEvent::Final { utterance: utterance.id, text });
@@ -155,6 +162,8 @@ struct Call {
 #[derive(Default)]
 struct State {
     open: Option<Utterance>,
+    /// What was open and has failed; told again when it is finalised.
+    broken: Option<(UtteranceId, ProviderError)>,
     /// Finalised, oldest first.
     closing: VecDeque<Utterance>,
     /// The job waits in the pool's queue, as this. A job that is queued again as something more urgent is done by
@@ -239,11 +248,15 @@ impl State {
         let id = utterance.id;
         let done = match outcome {
             Err(error) => {
+                if closing.is_none() {
+                    self.broken = Some((id, error.clone()));
+                }
                 self.outbox.push_back(SttEvent::Failed { utterance: id, error });
                 true
             }
             Ok(_) if stopped => false,
             Ok(text) => {
+                let was_unread = utterance.is_unread();
                 let words = utterance.absorb(task.range, text);
                 if utterance.finalised {
                     let text = utterance.final_words();
@@ -251,7 +264,8 @@ impl State {
                     self.outbox.extend(text.map(|text| SttEvent::Final { utterance: id, text }));
                     done
                 } else {
-                    if !words.text.is_empty() {
+                    // Whoever waits for a pause to be read is told that there was nothing in it.
+                    if !words.text.is_empty() || (was_unread && !utterance.is_unread()) {
                         let (text, stable) = (words.text, words.stable);
                         self.outbox.push_back(SttEvent::Partial { utterance: id, text, stable });
                     }

@@ -104,6 +104,11 @@ impl Utterance {
         self.paused = Some(self.voice.end);
     }
 
+    /// Whether the caller paused and what was said up to there is not transcribed.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.paused.is_some()
+    }
+
     pub(crate) fn voiced_end(&self) -> usize {
         self.voice.end
     }
