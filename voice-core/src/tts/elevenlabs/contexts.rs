@@ -205,11 +205,16 @@ impl Contexts {
             self.fail(reply, ProviderError::Rejected { provider: PROVIDER, detail }, now);
             return;
         }
+        let nothing_before = entry.spoken.is_settled();
         entry.spoken.handle_clause(clause);
         // Signs alone would be waited for in vain, or spoken as a noise.
         if clause.contains(char::is_alphanumeric) {
             entry.speaks = true;
             entry.unsent.push_back(format!("{} ", clause.trim()));
+        } else if nothing_before {
+            let mut events = Vec::new();
+            entry.spoken.skip_clause(&mut events);
+            self.events.extend(events.into_iter().map(|event| ContextEvent::Speech { reply, event }));
         }
         self.advance(now);
     }

@@ -52,6 +52,18 @@ impl Spoken {
         self.tracker.push_clause(clause);
     }
 
+    /// Whether all audio of the clauses so far was given.
+    pub(super) fn is_settled(&self) -> bool {
+        self.told == self.clauses
+    }
+
+    /// The clause that was given last has nothing to speak, and all before it is settled: it is over.
+    pub(super) fn skip_clause(&mut self, out: &mut Vec<SpeechEvent>) {
+        self.tracker.skip_clause();
+        self.told += 1;
+        out.push(SpeechEvent::ClauseEnd);
+    }
+
     /// Takes a piece of speech and appends what follows from it.
     ///
     /// # Errors

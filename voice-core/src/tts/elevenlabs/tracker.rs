@@ -57,6 +57,11 @@ impl Tracker {
         self.clauses += 1;
     }
 
+    /// The clause that was given last has no words and is over, as are all before it.
+    pub(super) fn skip_clause(&mut self) {
+        self.ended = self.clauses;
+    }
+
     /// Takes the times of some more characters, which count from `base`.
     pub(super) fn advance(&mut self, times: &CharTimes, base: Duration) -> Tracked {
         let mut tracked = Tracked::default();
