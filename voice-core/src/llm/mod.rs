@@ -31,7 +31,8 @@ pub trait LanguageModel: Send + Sync {
     /// Name for logs, health and the start-up page, such as `concierge`.
     fn name(&self) -> &'static str;
 
-    /// Starts an answer. The stream ends after [`LlmEvent::Done`] or an error. Dropping it cancels.
+    /// Starts an answer. The stream ends after one [`LlmEvent::Done`] or one error, also where there is not a word to say
+    /// and where the conversation is longer than the model takes. Dropping it cancels.
     fn reply(&self, request: LlmRequest) -> BoxStream<'static, Result<LlmEvent, ProviderError>>;
 
     /// Called when a call starts, so that the model can open a connection or fetch what it will need; it is awaited beside

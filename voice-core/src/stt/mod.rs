@@ -50,20 +50,21 @@ pub struct SttOptions {
 
 /// One call's recogniser. Dropping it abandons whatever is under way.
 pub trait SttStream: Send {
-    /// Starts an utterance; an unfinished one before it is abandoned.
+    /// Starts an utterance; an unfinished one before it is abandoned and never ends. A finalised one keeps its end.
     fn begin(&mut self, utterance: UtteranceId);
 
     /// The next 20 ms of the open utterance. Must not block; without an open utterance it does nothing.
     fn push(&mut self, frame: &Frame);
 
     /// The caller seems to have stopped: a good moment to bring the partial transcript up to date. The utterance
-    /// stays open. `true`: a partial transcript of all up to here follows, also where its words are the same as before.
-    /// May be ignored.
+    /// stays open. `true`: a partial transcript of all up to here follows, also where its words are the same as before or
+    /// none, unless the caller goes on or the utterance ends first. May be ignored; without an open utterance it is.
     fn hint_pause(&mut self) -> bool {
         false
     }
 
-    /// No more audio for this utterance: [`SttEvent::Final`] or [`SttEvent::Failed`] must follow.
+    /// No more audio for this utterance: [`SttEvent::Final`] or [`SttEvent::Failed`] must follow, once, and ends it. This
+    /// holds whatever became of its audio, and where the service has no answer. Without an open utterance it does nothing.
     fn finalise(&mut self);
 }
 
@@ -76,8 +77,8 @@ pub trait SttEvents: Send + Sync {
 /// What a recogniser reports.
 #[derive(Clone, Debug)]
 pub enum SttEvent {
-    /// The words so far; each partial replaces the one before. `stable` is the length in bytes of the prefix of
-    /// `text` that is not expected to change.
+    /// The words so far; each partial replaces the one before, and none comes behind the end. `stable` is the length in
+    /// bytes of the prefix of `text`, whole characters, that is not expected to change.
     Partial {
         /// Of which utterance.
         utterance: UtteranceId,
@@ -93,7 +94,8 @@ pub enum SttEvent {
         /// The words.
         text: String,
     },
-    /// The utterance is lost; the stream stays usable for the next one.
+    /// The utterance is lost; the stream stays usable for the next one. It may come while the utterance is open: then
+    /// what is pushed is left out, and it comes again when the utterance is finalised.
     Failed {
         /// Of which utterance.
         utterance: UtteranceId,

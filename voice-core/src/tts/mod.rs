@@ -49,7 +49,8 @@ pub struct VoiceOptions {
 /// One call's voice.
 pub trait Voice: Send {
     /// Speaks one reply. `clauses` gives its pieces of speakable text in order and ends with the reply; audio must
-    /// start with the first clause, not wait for the last.
+    /// start with the first clause, not wait for the last. A reply without clauses is none, and well. After an error
+    /// nothing follows; the voice stays usable for the next reply.
     fn speak(
         &mut self,
         reply: ReplyId,
@@ -67,7 +68,9 @@ pub enum SpeechEvent {
         /// Signed 16-bit mono samples.
         samples: Vec<i16>,
     },
-    /// All audio of the next clause in order has been given: a good place to cut, and how audio maps to text.
+    /// All audio of the next clause in order has been given: a good place to cut, and how audio maps to text. Once for
+    /// each clause of a reply that is spoken well; one without a word has no audio and ends as soon as those before it
+    /// have. Some of the pause behind the words may still follow.
     ClauseEnd,
     /// Where words lie in the reply's audio, in order and following those before. Comes no later than that audio; a
     /// voice that does not know gives none, and one that knows only some words gives those.
