@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tables::{bytes_of, check_error, check_refusals, for_each_damage, table};
+use tables::{bytes_of, check_closes, check_error, check_refusals, for_each_damage, table};
 use voice_core::error::ProviderError;
 use voice_core::tts::elevenlabs::wire::{
     self, AudioDecoder, CharTimes, ContextId, ServerMessage, SpeechPiece,
@@ -262,11 +262,8 @@ fn every_refusal_says_what_can_be_done() {
 }
 
 #[test]
-fn a_code_in_the_reason_of_a_close_decides() {
-    let error = wire::parse_close(Some(1008), "quota_exceeded");
-    check_error("quota", &error, "OutOfCredit", None);
-    check_error("sentence", &wire::parse_close(Some(1008), "hush hush"), "Failed", None);
-    check_error("broken", &wire::parse_close(None, ""), "Unreachable", None);
+fn every_close_says_what_can_be_done() {
+    check_closes(FOLDER, wire::parse_close);
 }
 
 #[test]

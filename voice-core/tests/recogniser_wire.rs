@@ -137,6 +137,29 @@ fn messages_to_scribe_are_what_it_documents() {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Order {
+    name: String,
+    call: String,
+    sent: Value,
+}
+
+#[test]
+fn orders_to_deepgram_are_what_it_documents() {
+    for row in table::<Order>("deepgram", "client") {
+        let message = match row.call.as_str() {
+            "finalize" => deepgram::wire::FINALIZE,
+            "keep_alive" => deepgram::wire::KEEP_ALIVE,
+            "close_stream" => deepgram::wire::CLOSE_STREAM,
+            "force_end_turn" => deepgram::wire::FORCE_END_TURN,
+            other => panic!("{other}"),
+        };
+        let message: Value = serde_json::from_str(message).expect("JSON");
+        assert_eq!(message, row.sent, "{}", row.name);
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Row {
     name: String,
     message: Value,
@@ -208,6 +231,9 @@ fn every_message_of_flux_is_read() {
 #[test]
 fn every_refusal_says_what_can_be_done() {
     check_refusals("deepgram", deepgram::wire::parse_refusal);
+    check_refusals("elevenlabs_scribe", |status, after, body| {
+        voice_core::wire::account_refusal(elevenlabs::PROVIDER, status, after, body)
+    });
     check_refusals("openai_transcription", openai::wire::parse_refusal);
 }
 
