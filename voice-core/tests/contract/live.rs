@@ -1,6 +1,6 @@
 //! The same sentences on the services themselves, with `VOICE_LIVE=1` and the usual keys; whoever has an account runs it:
 //!
-//! `VOICE_LIVE=1 cargo test --workspace --test contract live -- --nocapture --test-threads=1`
+//! `VOICE_LIVE=1 cargo test --workspace --test contract -- live:: --nocapture`
 //!
 //! `ELEVENLABS_API_KEY`, `DEEPGRAM_API_KEY` and `OPENAI_API_KEY` say who is tried, `..._BASE_URL` where, `OPENAI_MODEL` what. It takes
 //! minutes, since recordings are said as fast as people speak, and costs some cents. A base address on this machine is taken
