@@ -136,6 +136,8 @@ table! { voices, voice, SENTENCES:
     elevenlabs_over_requests,
     line_up,
     line_up_whose_first_is_refused,
+    partly_from_memory,
     scripted,
     local,
+    local_partly_from_memory,
 }

@@ -403,10 +403,11 @@ pub(crate) mod models {
 pub(crate) mod voices {
     use voice_core::sim::ScriptedTts;
     use voice_core::tts::elevenlabs::{ElevenLabs, ElevenLabsConfig};
-    use voice_core::tts::{ResilientVoice, VoiceCandidate};
+    use voice_core::tts::phrases::PhraseCache;
+    use voice_core::tts::{ResilientVoice, TextToSpeech, VoiceCandidate, VoiceOptions};
 
     use super::*;
-    use crate::voice::Voice;
+    use crate::voice::{CLAUSES, Voice};
 
     fn config(cloud: &Cloud) -> ElevenLabsConfig {
         ElevenLabsConfig::builder(KEY).base_url(&cloud.base_url()).build().unwrap()
@@ -447,6 +448,34 @@ pub(crate) mod voices {
         let (refusing, cloud) = (refusing_cloud().await, cloud(Dialect::OpenAi).await);
         let line_up = in_line([over_sockets(&refusing), over_sockets(&cloud)]);
         Some(Voice::new(line_up).of(refusing).of(cloud))
+    }
+
+    /// Behind a phrase cache that has every other of the suite's clauses.
+    async fn remembering(voice: Arc<dyn TextToSpeech>) -> Arc<dyn TextToSpeech> {
+        let cache = PhraseCache::new(1 << 20);
+        let voice = cache.over(cache.keeping(voice));
+        for said in CLAUSES.iter().step_by(2) {
+            let options = VoiceOptions { voice: String::new(), language: "en".to_owned() };
+            assert_eq!(cache.warm(&*voice, &options, said, None).await.unwrap(), 1);
+        }
+        voice
+    }
+
+    pub(crate) async fn partly_from_memory() -> Option<Voice> {
+        let cloud = cloud(Dialect::OpenAi).await;
+        let voice = remembering(Arc::new(over_sockets(&cloud))).await;
+        Some(Voice::shared(voice).of(cloud))
+    }
+
+    #[cfg(feature = "local")]
+    pub(crate) async fn local_partly_from_memory() -> Option<Voice> {
+        Some(Voice::shared(remembering(weights::stages()?.tts.clone()).await))
+    }
+
+    #[cfg(not(feature = "local"))]
+    pub(crate) async fn local_partly_from_memory() -> Option<Voice> {
+        left_out(NOT_BUILT);
+        None
     }
 
     pub(crate) async fn scripted() -> Option<Voice> {

@@ -60,7 +60,8 @@ impl Voice {
     }
 }
 
-const CLAUSES: [&str; 3] = ["Yes, it is.", "It has three bedrooms,", "and a garden behind the house."];
+pub(crate) const CLAUSES: [&str; 3] =
+    ["Yes, it is.", "It has three bedrooms,", "and a garden behind the house."];
 
 type Speech = BoxStream<'static, Result<SpeechEvent, ProviderError>>;
 
