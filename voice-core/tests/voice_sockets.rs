@@ -25,7 +25,8 @@ const CLAUSES: [&str; 3] = ["Yes, it is.", "It has three bedrooms,", "and a gard
 fn voices(base: &str) -> [(&'static str, ElevenLabs); 2] {
     let config = || ElevenLabsConfig::builder(KEY).base_url(base).build().unwrap();
     let (connector, http) = (Connector::new().unwrap(), HttpClient::new().unwrap());
-    let limits = SpeechLimits { rest: Duration::from_millis(200), ..SpeechLimits::default() };
+    let parked = Duration::from_millis(100);
+    let limits = SpeechLimits { rest: Duration::from_millis(200), parked, ..SpeechLimits::default() };
     [
         ("sockets", ElevenLabs::new(config(), connector.clone(), http.clone(), limits)),
         ("requests", ElevenLabs::over_http(config(), connector, http, limits)),
@@ -172,6 +173,63 @@ async fn an_idle_socket_is_replaced_before_the_service_closes_it() {
     let heard = say(&mut *voice, 1).await;
     assert!(heard.error.is_none() && heard.ends == 3, "{heard:?}");
     assert!(cloud.seen().requests(Endpoint::TtsMulti) >= 2, "the first socket was idle for too long");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_call_takes_the_socket_that_the_last_one_left() {
+    let cloud = Cloud::start(Script::instant()).await.unwrap();
+    let config = ElevenLabsConfig::builder(KEY).base_url(&cloud.base_url()).build().unwrap();
+    let (connector, http) = (Connector::new().unwrap(), HttpClient::new().unwrap());
+    let speaker = ElevenLabs::new(config, connector, http, SpeechLimits::default());
+    let opened = || cloud.seen().requests(Endpoint::TtsMulti);
+    let waiting = async |sockets: usize| {
+        let until = async {
+            while speaker.waiting_sockets() != sockets {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, until).await.expect("sockets wait for the next call");
+    };
+    for call in 1..=3 {
+        let mut voice = speaker.open(VoiceOptions::default());
+        for number in 1..=2 {
+            let heard = say(&mut *voice, number).await;
+            assert!(heard.error.is_none() && heard.ends == 3, "call {call}: {heard:?}");
+        }
+        drop(voice);
+        waiting(1).await;
+    }
+    assert_eq!(opened(), 1, "one socket for calls that follow each other");
+    let mut calls = [1, 2].map(|_| speaker.open(VoiceOptions::default()));
+    for voice in &mut calls {
+        assert!(say(&mut **voice, 1).await.error.is_none());
+    }
+    assert_eq!(opened(), 2, "a call beside another has its own");
+    drop(calls);
+    waiting(2).await;
+    let mut other = speaker.open(VoiceOptions { voice: "George".to_owned(), ..VoiceOptions::default() });
+    assert!(say(&mut *other, 1).await.error.is_none());
+    assert_eq!((opened(), speaker.waiting_sockets()), (3, 2), "another voice is another socket");
+    drop(other);
+    waiting(3).await;
+    // One that is interrupted in the middle of a reply is left to nobody.
+    let mut voice = speaker.open(VoiceOptions::default());
+    let mut speech = voice.speak(reply(1), said(&CLAUSES).chain(stream::pending()).boxed());
+    assert!(matches!(timeout(PATIENCE, speech.next()).await, Ok(Some(Ok(_)))));
+    assert_eq!((opened(), speaker.waiting_sockets()), (3, 2));
+    drop((speech, voice));
+    // Those that the service closed meanwhile are not taken.
+    cloud.drop_connections();
+    let gone = async {
+        while cloud.live() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the service has closed them");
+    let mut voice = speaker.open(VoiceOptions::default());
+    let heard = say(&mut *voice, 1).await;
+    assert!(heard.error.is_none() && heard.ends == 3, "{heard:?}");
+    assert_eq!(opened(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

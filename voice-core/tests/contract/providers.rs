@@ -76,7 +76,8 @@ fn reconnect() -> Reconnect {
 }
 
 fn speech_limits() -> SpeechLimits {
-    SpeechLimits { rest: Duration::from_millis(200), ..SpeechLimits::default() }
+    let (rest, parked) = (Duration::from_millis(200), Duration::ZERO);
+    SpeechLimits { rest, parked, ..SpeechLimits::default() }
 }
 
 fn ways() -> (Connector, HttpClient) {

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::over_http::speak_over_http;
 use super::over_sockets::Sockets;
+use super::parked::Parked;
 use super::{ContextLimits, ElevenLabsConfig, PROVIDER, Slots, VoiceRef, find_voice, wire};
 use crate::error::ProviderError;
 use crate::ids::ReplyId;
@@ -34,6 +35,8 @@ pub struct SpeechLimits {
     pub backoff: Backoff,
     /// After an error that no repetition mends the service is left alone for so long. Default 5 s.
     pub rest: Duration,
+    /// How long a socket waits for the next call, if the service keeps it that long. Default 10 s.
+    pub parked: Duration,
     /// From a request to the head of its answer. Default 3 s.
     pub head: Duration,
     /// From one piece of an answer to the next. Default 3 s.
@@ -47,6 +50,7 @@ impl Default for SpeechLimits {
             contexts: ContextLimits::default(),
             backoff: Backoff::default(),
             rest: Duration::from_secs(5),
+            parked: Duration::from_secs(10),
             head: Duration::from_secs(3),
             silence: Duration::from_secs(3),
         }
@@ -69,6 +73,7 @@ pub(super) struct Shared {
     pub(super) http: HttpClient,
     pub(super) limits: SpeechLimits,
     over_http: bool,
+    pub(super) parked: Parked,
     slots: Mutex<Slots>,
     /// Ids of voices by the names that were looked up.
     voices: Mutex<BTreeMap<String, String>>,
@@ -105,6 +110,11 @@ impl ElevenLabs {
         self.0.list_voices(&self.0.config).await.map(drop)
     }
 
+    /// Sockets that calls have left and that wait for the next ones.
+    pub fn waiting_sockets(&self) -> usize {
+        self.0.parked.len()
+    }
+
     fn made(
         config: ElevenLabsConfig,
         connector: Connector,
@@ -118,6 +128,7 @@ impl ElevenLabs {
             http,
             limits,
             over_http,
+            parked: Parked::default(),
             slots: Mutex::default(),
             voices: Mutex::default(),
             seed: AtomicU64::new(1),

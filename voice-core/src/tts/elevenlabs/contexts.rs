@@ -156,16 +156,25 @@ impl Contexts {
         }
     }
 
-    /// The socket is open.
-    pub fn handle_opened(&mut self, now: SessionTime) {
+    /// The socket is open. `next`: the number of its first context, 0 on a new one; on one that served before, a number
+    /// that was not used.
+    pub fn handle_opened(&mut self, next: u32, now: SessionTime) {
         if self.state == State::Opening {
             self.state = State::Open;
+            self.next = next;
             self.last_sent = now;
             for reply in &mut self.replies {
                 reply.since = now;
             }
             self.advance(now);
         }
+    }
+
+    /// Where the socket is open and nothing is under way on it: the number of its next context, and how long nothing was
+    /// sent.
+    pub fn rests(&self, now: SessionTime) -> Option<(u32, Duration)> {
+        let quiet = self.replies.is_empty() && self.live.is_empty() && self.outbox.is_empty() && !self.worn;
+        (self.state == State::Open && quiet).then(|| (self.next, now.since(self.last_sent)))
     }
 
     /// A reply begins. Its context is opened, so that it is ready when the first clause comes.

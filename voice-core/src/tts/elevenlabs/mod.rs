@@ -13,6 +13,8 @@ mod http;
 mod over_http;
 #[cfg(feature = "cloud")]
 mod over_sockets;
+#[cfg(feature = "cloud")]
+mod parked;
 mod slots;
 mod spoken;
 mod tracker;

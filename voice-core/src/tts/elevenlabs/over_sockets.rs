@@ -1,7 +1,7 @@
 //! One call's voice over sockets: one warm socket with a context for each reply.
 //!
-//! The shell around [`Contexts`]: one task a call that connects, moves messages, keeps timers, and recycles sockets before
-//! the service closes them. Clauses and cancellations come in over bounded queues; dropping a reply's stream cancels it.
+//! The shell around [`Contexts`]: one task a call that takes a socket which an earlier call left, or connects, moves messages,
+//! keeps timers, and recycles sockets before the service closes them. At the end of the call the socket waits for the next. Clauses and cancellations come in over bounded queues; dropping a reply's stream cancels it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use hyper::header::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::{Shared, Slot, retry_after};
 use super::{ContextEvent, Contexts, ElevenLabsConfig, PROVIDER, wire};
@@ -108,7 +108,17 @@ impl Drop for Listening {
     }
 }
 
-type Opened = Result<(Socket, HeaderMap), ProviderError>;
+type Opened = Result<Way, ProviderError>;
+
+/// A socket, and where it leads.
+struct Way {
+    address: String,
+    socket: Box<Socket>,
+    /// What the service said about the account, where it is new.
+    headers: Option<HeaderMap>,
+    /// Number of its first context.
+    contexts: u32,
+}
 
 /// The way to the service.
 enum Link {
@@ -117,7 +127,10 @@ enum Link {
         until: Option<Instant>,
     },
     Connecting(BoxFuture<'static, Opened>),
-    Open(Box<Socket>),
+    Open {
+        socket: Box<Socket>,
+        address: String,
+    },
 }
 
 /// Why the task goes on.
@@ -165,10 +178,12 @@ impl Line {
                     let (reply, now) = (self.replies[at].reply, self.now());
                     self.contexts.handle_end(reply, now);
                 }
-                Woken::Connected(Ok((socket, headers))) => {
-                    self.shared.handle_headers(&headers);
-                    self.link = Link::Open(Box::new(socket));
-                    self.contexts.handle_opened(self.now());
+                Woken::Connected(Ok(Way { address, socket, headers, contexts })) => {
+                    if let Some(headers) = headers {
+                        self.shared.handle_headers(&headers);
+                    }
+                    self.link = Link::Open { socket, address };
+                    self.contexts.handle_opened(contexts, self.now());
                 }
                 Woken::Connected(Err(error)) => self.contexts.handle_refused(error),
                 Woken::Message(Incoming::Text(text)) => {
@@ -212,15 +227,20 @@ impl Line {
             async move {
                 let voice = shared.voice_id(&config).await?;
                 let address = wire::multi_stream_address(&config, &voice);
+                if let Some((socket, contexts)) = shared.parked.take(&address) {
+                    return Ok(Way { address, socket, headers: None, contexts });
+                }
                 let key = std::iter::once((wire::KEY_HEADER, config.key().reveal().to_owned()));
-                let opened = shared.connector.connect(PROVIDER, &address, key, shared.limits.socket).await;
-                opened.map_err(|error| match error {
-                    ConnectError::Failed(error) => error,
-                    ConnectError::Refused(refusal) => {
-                        shared.handle_headers(&refusal.headers);
-                        wire::parse_refusal(refusal.status, retry_after(&refusal.headers), &refusal.body)
+                match shared.connector.connect(PROVIDER, &address, key, shared.limits.socket).await {
+                    Ok((socket, headers)) => {
+                        Ok(Way { address, socket: Box::new(socket), headers: Some(headers), contexts: 0 })
                     }
-                })
+                    Err(ConnectError::Failed(error)) => Err(error),
+                    Err(ConnectError::Refused(refusal)) => {
+                        shared.handle_headers(&refusal.headers);
+                        Err(wire::parse_refusal(refusal.status, retry_after(&refusal.headers), &refusal.body))
+                    }
+                }
             }
             .boxed(),
         );
@@ -265,7 +285,7 @@ impl Line {
     fn drain(&mut self) {
         loop {
             let mut idle = true;
-            while let Link::Open(socket) = &mut self.link
+            while let Link::Open { socket, .. } = &mut self.link
                 && let Some(message) = self.contexts.poll_message()
             {
                 idle = false;
@@ -309,8 +329,8 @@ impl Line {
                 }
             }
             ContextEvent::Retired => {
-                if let Link::Open(mut socket) = std::mem::replace(&mut self.link, Link::None { until: None })
-                {
+                let link = std::mem::replace(&mut self.link, Link::None { until: None });
+                if let Link::Open { mut socket, .. } = link {
                     while let Some(message) = self.contexts.poll_message() {
                         // A socket that is full is left without a word.
                         let _ = socket.push_text(&message);
@@ -352,9 +372,20 @@ impl Line {
         if let Some(leaving) = self.leaving.take() {
             leaving.await;
         }
-        if let Link::Open(mut socket) = self.link
-            && socket.push_text(&wire::encode_close_socket()).is_ok()
-        {
+        let Link::Open { mut socket, address } = self.link else { return };
+        let now = SessionTime::from_start(self.begun.elapsed());
+        if let Some((contexts, idle)) = self.contexts.rests(now) {
+            let waits = self.shared.limits.contexts.idle.saturating_sub(idle).min(self.shared.limits.parked);
+            match self.shared.parked.leave(address, socket, contexts) {
+                Ok(ticket) => {
+                    sleep(waits).await;
+                    let Some(left) = self.shared.parked.take_back(ticket) else { return };
+                    socket = left;
+                }
+                Err(back) => socket = back,
+            }
+        }
+        if socket.push_text(&wire::encode_close_socket()).is_ok() {
             socket.close(FAREWELL).await;
         }
     }
@@ -372,7 +403,7 @@ async fn linked(link: &mut Link) -> Woken {
         }
         Link::None { until: None } => std::future::pending().await,
         Link::Connecting(connecting) => Woken::Connected(connecting.await),
-        Link::Open(socket) => Woken::Message(socket.next().await),
+        Link::Open { socket, .. } => Woken::Message(socket.next().await),
     }
 }
 

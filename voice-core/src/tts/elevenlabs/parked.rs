@@ -1,0 +1,86 @@
+//! Sockets whose call is over and that wait for the next one: its first words then need no handshake.
+//!
+//! A socket is kept only where nothing is under way on it, only for a call of the same voice, model and format, and only
+//! for as long as the service would keep it too. Who takes one looks whether it is still open. Caller: `over_sockets`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt as _;
+
+use crate::net::{Incoming, Socket};
+
+/// Waiting sockets of a key.
+#[derive(Default)]
+pub(super) struct Parked(Mutex<Lot>);
+
+#[derive(Default)]
+struct Lot {
+    next: u64,
+    places: Vec<Place>,
+}
+
+struct Place {
+    ticket: u64,
+    /// What it was opened for.
+    address: String,
+    socket: Box<Socket>,
+    /// Contexts of its earlier calls have numbers below this.
+    contexts: u32,
+}
+
+/// More are closed: a burst of calls is over.
+const MOST_PLACES: usize = 16;
+
+impl Parked {
+    /// Leaves a socket, and gives what takes it away again; the socket comes back where there is no room.
+    pub(super) fn leave(
+        &self,
+        address: String,
+        socket: Box<Socket>,
+        contexts: u32,
+    ) -> Result<u64, Box<Socket>> {
+        let mut lot = self.lock();
+        if lot.places.len() >= MOST_PLACES {
+            return Err(socket);
+        }
+        let ticket = lot.next;
+        lot.next += 1;
+        lot.places.push(Place { ticket, address, socket, contexts });
+        Ok(ticket)
+    }
+
+    /// The socket that was left with this ticket, if nobody has taken it.
+    pub(super) fn take_back(&self, ticket: u64) -> Option<Box<Socket>> {
+        let mut lot = self.lock();
+        let at = lot.places.iter().position(|place| place.ticket == ticket)?;
+        Some(lot.places.swap_remove(at).socket)
+    }
+
+    /// An open socket to this address, the one that was left last, and the number of its next context.
+    pub(super) fn take(&self, address: &str) -> Option<(Box<Socket>, u32)> {
+        loop {
+            let place = {
+                let mut lot = self.lock();
+                let at = lot.places.iter().rposition(|place| place.address == address)?;
+                lot.places.remove(at)
+            };
+            let Place { mut socket, contexts, .. } = place;
+            // What came meanwhile belongs to contexts that are over.
+            loop {
+                match socket.next().now_or_never() {
+                    None => return Some((socket, contexts)),
+                    Some(Incoming::Closed { .. }) => break,
+                    Some(Incoming::Text(_) | Incoming::Binary(_)) => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().places.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
