@@ -11,13 +11,14 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::api::{conversations, health};
+use crate::api::{conversations, health, metrics};
 use crate::cli::print::say;
 use crate::config::Config;
 use crate::data::{DEMO_ORGANIZATION, SqliteStore, Store};
 use crate::engine;
 use crate::error::Failure;
 use crate::http::{Problem, layers, server};
+use crate::metrics::Metrics;
 use crate::providers;
 use crate::shutdown::{self, Shutdown};
 use crate::voice::call::{Answerer, AnyAnswerer, StageStatus};
@@ -43,6 +44,8 @@ pub struct App {
     pub limits: Limits,
     /// The health of the parts.
     pub health: health::Health,
+    /// What is counted.
+    pub metrics: Metrics,
     /// The end of the server.
     pub shutdown: Shutdown,
 }
@@ -73,6 +76,7 @@ impl App {
             answerer,
             limits: Limits::default(),
             health: health::Health::default(),
+            metrics: Metrics::default(),
             shutdown,
         })
     }
@@ -83,6 +87,7 @@ impl App {
             .route("/health", get(health::report))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
+            .route("/metrics", get(metrics::report))
             .route("/api/v1/conversations", get(conversations::list))
             .route("/api/v1/conversations/{id}", get(conversations::one))
             .route("/voice/{session_id}", get(upgrade::upgrade))

@@ -10,6 +10,7 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod http;
+pub mod metrics;
 #[cfg(feature = "local")]
 pub mod models;
 mod phrases;

@@ -15,7 +15,7 @@ use voice_core::llm::concierge::{Concierge, Listings, sample_listings};
 use voice_core::llm::openai::{ChatLimits, OpenAiChat, OpenAiConfig};
 use voice_core::llm::{Candidate, LanguageModel, ResilientModel};
 use voice_core::net::{Connector, HttpClient};
-use voice_core::resilience::{Change, Deadlines};
+use voice_core::resilience::{Change, Deadlines, MemberStatus};
 use voice_core::stt::deepgram::DeepgramConfig;
 use voice_core::stt::elevenlabs::ScribeConfig;
 use voice_core::stt::{RecogniserCandidate, ResilientRecogniser, SocketRecogniser, SpeechToText};
@@ -85,6 +85,15 @@ impl LineUp {
             Self::Stt(_) => "stt",
             Self::Llm(_) => "llm",
             Self::Tts(_) => "tts",
+        }
+    }
+
+    /// How each provider does, in order.
+    pub(crate) fn status(&self) -> Vec<MemberStatus> {
+        match self {
+            Self::Stt(stage) => stage.status(),
+            Self::Llm(stage) => stage.status(),
+            Self::Tts(stage) => stage.status(),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod conversations;
 pub mod health;
+pub mod metrics;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;

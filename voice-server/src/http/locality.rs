@@ -42,8 +42,8 @@ pub fn check(bind: IpAddr, peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Resu
     if !is_loopback(peer) {
         return Err(NotLocal::Peer);
     }
-    if let Some(name) = headers.keys().find(|name| is_forwarding(name.as_str())) {
-        return Err(NotLocal::Forwarded(name.to_string()));
+    if let Some(name) = forwarded_by(headers) {
+        return Err(NotLocal::Forwarded(name.to_owned()));
     }
     if !host(uri, headers).is_some_and(names_this_machine) {
         return Err(NotLocal::Host);
@@ -53,6 +53,11 @@ pub fn check(bind: IpAddr, peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Resu
         Some(Ok(origin)) if is_local_origin(origin) => Ok(()),
         Some(_) => Err(NotLocal::Origin),
     }
+}
+
+/// The header by which a proxy says that it forwarded a request, if one does.
+pub fn forwarded_by(headers: &HeaderMap) -> Option<&str> {
+    headers.keys().map(|name| name.as_str()).find(|name| is_forwarding(name))
 }
 
 /// The name and port by which the client reached the server; `None` where it is missing or told in two ways. RFC 9112,
@@ -76,7 +81,8 @@ pub fn is_local_origin(origin: &str) -> bool {
     authority_of(origin).is_some_and(names_this_machine)
 }
 
-fn is_loopback(address: IpAddr) -> bool {
+/// Whether an address is of this machine itself, also where it comes in IPv6 clothes.
+pub fn is_loopback(address: IpAddr) -> bool {
     // `::ffff:127.0.0.1` is what a dual-stack socket calls 127.0.0.1.
     address.to_canonical().is_loopback()
 }

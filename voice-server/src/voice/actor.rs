@@ -32,6 +32,7 @@ use super::query::Asked;
 use super::recorder::{QUEUE, Recorder};
 use super::registry::Seat;
 use crate::data::{Store, Timestamp};
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
 /// A client that closed gets its echo within this.
@@ -61,6 +62,8 @@ pub struct Socket {
     pub(super) profile: Profile,
     /// What the query asked.
     pub(super) asked: Asked,
+    /// Counts turns.
+    pub(super) metrics: Metrics,
     /// The call's limits.
     pub(super) limits: Limits,
     /// Begins when the server is to stop.
@@ -115,7 +118,7 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         overflow: Notify::new(),
         shutdown: socket.shutdown,
     };
-    call.carry(&*answerer, socket.asked, reader, writer, recorder).await;
+    call.carry(&*answerer, socket.asked, reader, writer, recorder, &socket.metrics).await;
     drop(socket.seat);
 }
 
@@ -154,6 +157,7 @@ impl Call {
         reader: Reader,
         writer: Writer,
         recorder: Recorder,
+        metrics: &Metrics,
     ) {
         let audio = Backlog::new(self.limits.backlog);
         let (orders_in, mut orders) = mpsc::channel(ORDER_QUEUE);
@@ -168,7 +172,10 @@ impl Call {
             &self.activity
         ));
         // A turn is told when it is stored: a client that knows of it finds it, whatever happens then.
-        let mut recording = pin!(recorder.run(turns, |record| self.tell(turn_message(record))));
+        let mut recording = pin!(recorder.run(turns, |record| {
+            metrics.note_turn(&record);
+            self.tell(turn_message(record));
+        }));
         let mut read = None;
 
         // The caller may say first what it wants; the reader is polled meanwhile and always.

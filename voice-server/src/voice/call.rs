@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use super::actor::{self, Socket};
+use crate::metrics::Vitals;
 
 /// What a call asks for when it opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,6 +260,11 @@ pub trait Answerer: Send + Sync + 'static {
     fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {
         Box::pin(std::future::ready(Vec::new()))
     }
+
+    /// How it does at the moment, for metrics.
+    fn vitals(&self) -> Vitals {
+        Vitals::default()
+    }
 }
 
 /// An answerer of any type. Erased once a call, so that nothing is boxed for each frame.
@@ -271,6 +277,9 @@ pub trait AnyAnswerer: Send + Sync {
 
     /// See [`Answerer::services`].
     fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>>;
+
+    /// See [`Answerer::vitals`].
+    fn vitals(&self) -> Vitals;
 
     /// Whether calls are answered at once.
     fn is_ready(&self) -> bool {
@@ -289,5 +298,9 @@ impl<A: Answerer> AnyAnswerer for A {
 
     fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {
         Answerer::services(self)
+    }
+
+    fn vitals(&self) -> Vitals {
+        Answerer::vitals(self)
     }
 }

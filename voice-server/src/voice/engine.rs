@@ -9,6 +9,7 @@ use voice_core::ids::{ReplyId, SessionId};
 use voice_core::ingress::Declared;
 use voice_core::session as core;
 use voice_core::session::{PlayoutClock, Session, SessionEnd, SessionOptions, SessionSender};
+use voice_core::tts::phrases::PhraseCache;
 use voice_core::turn;
 
 use super::call::{
@@ -17,6 +18,7 @@ use super::call::{
 };
 use super::headroom::Share;
 use crate::engine::Built;
+use crate::metrics::{ProviderVitals, Vitals};
 
 /// What callers are greeted with where a greeting is asked for.
 pub(crate) const GREETING: &str = "Hello, and welcome. Which home can I tell you about?";
@@ -76,6 +78,18 @@ impl Answerer for Built {
             status("llm", &llm, !down("llm")),
             status("tts", &tts, self.speaks && !down("tts")),
         ]
+    }
+
+    fn vitals(&self) -> Vitals {
+        let providers = self.line_ups.iter().flat_map(|line_up| {
+            let stage = line_up.stage();
+            line_up.status().into_iter().map(move |status| ProviderVitals { stage, status })
+        });
+        Vitals {
+            providers: providers.collect(),
+            phrases: self.phrases.as_ref().map(PhraseCache::stats),
+            inference_load: self.headroom.as_ref().map(|headroom| headroom.load()),
+        }
     }
 
     fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {

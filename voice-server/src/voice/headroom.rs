@@ -37,6 +37,11 @@ impl Headroom {
         fits.then(|| Share(self.clone()))
     }
 
+    /// Threads that compute, on average over the last seconds.
+    pub(crate) fn load(&self) -> f64 {
+        self.pool.load()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }

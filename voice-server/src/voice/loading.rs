@@ -13,6 +13,7 @@ use voice_core::session::SessionSender;
 use super::actor::{self, Socket};
 use super::call::{Answerer, AnyAnswerer, CallOptions, Refused, StageStatus};
 use super::engine::Heard;
+use crate::metrics::Vitals;
 
 /// Reading the weights takes a second from a warm page cache and a few from a slow disk. A caller does not wait longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -106,6 +107,13 @@ impl AnyAnswerer for Loading {
                 State::Fetching | State::Loading => Vec::new(),
             }
         })
+    }
+
+    fn vitals(&self) -> Vitals {
+        match &*self.0.borrow() {
+            State::Ready(answerer) => answerer.vitals(),
+            State::Fetching | State::Loading => Vitals::default(),
+        }
     }
 
     fn is_ready(&self) -> bool {

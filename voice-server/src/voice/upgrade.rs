@@ -109,6 +109,7 @@ pub async fn upgrade(
         store: app.store.clone(),
         profile,
         asked,
+        metrics: app.metrics.clone(),
         limits: app.limits,
         shutdown: app.shutdown.clone(),
     };

@@ -77,6 +77,13 @@ async fn a_call_over_the_cloud_is_answered_and_its_log_has_no_key_and_no_word() 
             health.contains("\"elevenlabs\":true") && health.contains("\"status\":\"healthy\""),
             "{health}"
         );
+        let metrics = ask_for(server.address, "/metrics", &["Host: localhost"]).await.body;
+        let voice = "voice_provider_up{stage=\"tts\",provider=\"elevenlabs\"} 1";
+        for line in [voice, "voice_turns_total 1"] {
+            assert!(metrics.lines().any(|told| told == line), "{line} is missing: {metrics}");
+        }
+        let forwarded = ["Host: localhost", "X-Forwarded-For: 192.0.2.7"];
+        assert_eq!(ask_for(server.address, "/metrics", &forwarded).await.status, 403);
         let log = server.errors();
         assert!(
             log.lines().count() > 10,
