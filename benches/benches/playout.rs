@@ -1,18 +1,24 @@
-//! The way out: frames and messages that leave, clauses, spoken forms, and the local answerer.
+//! The way out: frames and messages that leave, phrases from memory, clauses, spoken forms, and the local answerer.
 #![allow(missing_docs)]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
+use futures::stream;
+use futures::{FutureExt as _, StreamExt as _};
 use voice_core::audio::SampleRate;
 use voice_core::ids::ReplyId;
 use voice_core::llm::concierge::Concierge;
 use voice_core::llm::{Message, Role};
 use voice_core::playout::{Playout, Shape};
+use voice_core::sim::ScriptedTts;
 use voice_core::text::chunker::Chunker;
 use voice_core::text::speakable::{speak, speakable};
 use voice_core::time::SessionTime;
+use voice_core::tts::phrases::PhraseCache;
+use voice_core::tts::{SpeechEvent, TextToSpeech, Voice, VoiceOptions};
 
 const REPLY: ReplyId = ReplyId(1);
 const RATE: SampleRate = SampleRate::HZ_24000;
@@ -45,8 +51,59 @@ fn main() {
         .sample_size(30)
         .configure_from_args();
     playout(&mut criterion);
+    phrases(&mut criterion);
     text(&mut criterion);
     criterion.final_summary();
+}
+
+/// A scripted voice whose speech may be kept.
+struct Keepable(ScriptedTts);
+
+impl TextToSpeech for Keepable {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn sound(&self, _options: &VoiceOptions) -> Option<String> {
+        Some("a tone".to_owned())
+    }
+
+    fn open(&self, options: VoiceOptions) -> Box<dyn Voice> {
+        self.0.open(options)
+    }
+}
+
+/// From a clause, given, to the first audio of it, out of a full cache.
+fn phrases(criterion: &mut Criterion) {
+    const KEPT: &str = "Hello, and welcome.";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let cache = PhraseCache::new(32 << 20);
+    let mut scripted = ScriptedTts::default();
+    scripted.script.speed = 1_000.0;
+    let voice = cache.over(cache.keeping(Arc::new(Keepable(scripted))));
+    let options = VoiceOptions::default();
+    runtime.block_on(async {
+        for k in 0..300 {
+            cache.warm(&*voice, &options, &format!("The house of number {k}."), None).await.expect("spoken");
+        }
+        assert_eq!(cache.warm(&*voice, &options, KEPT, None).await.expect("spoken"), 1);
+    });
+    let mut call = voice.open(options);
+    let mut group = criterion.benchmark_group("phrases");
+    group.bench_function("a kept clause to its first audio", |b| {
+        b.iter(|| {
+            let clauses = stream::iter([KEPT.to_owned()]).chain(stream::pending()).boxed();
+            let mut speech = call.speak(REPLY, clauses);
+            loop {
+                match speech.next().now_or_never() {
+                    Some(Some(Ok(SpeechEvent::Audio { samples, .. }))) => break black_box(samples.len()),
+                    Some(Some(Ok(_))) => {}
+                    other => panic!("a kept clause waits for nothing: {other:?}"),
+                }
+            }
+        })
+    });
+    group.finish();
 }
 
 fn playout(criterion: &mut Criterion) {
