@@ -17,6 +17,9 @@ use crate::stamp;
 pub enum Wanted {
     /// Raw frames of 20 ms at 16 kHz.
     Pcm16,
+    /// Raw messages at 24 kHz, which is what other engines give.
+    #[value(name = "pcm16-24k")]
+    Pcm24,
     /// Complete files.
     Wav,
 }
@@ -27,14 +30,26 @@ impl Wanted {
         let id = uuid::Uuid::new_v4();
         match self {
             Self::Pcm16 => format!("/voice/{id}?in=pcm16&out=pcm16&out_rate=16000"),
+            Self::Pcm24 => format!("/voice/{id}?in=pcm16&out=pcm16&out_rate=24000"),
             Self::Wav => format!("/voice/{id}?in=pcm16&out=wav"),
         }
     }
 
     fn samples(self, payload: &[u8]) -> Vec<i16> {
         match self {
-            Self::Pcm16 => payload.as_chunks().0.iter().map(|two| i16::from_le_bytes(*two)).collect(),
+            Self::Pcm16 | Self::Pcm24 => {
+                payload.as_chunks().0.iter().map(|two| i16::from_le_bytes(*two)).collect()
+            }
             Self::Wav => recorded::decode(payload).unwrap_or_default(),
+        }
+    }
+
+    const fn rate(self) -> SampleRate {
+        match self {
+            Self::Pcm16 => RATE,
+            Self::Pcm24 => SampleRate::HZ_24000,
+            // Files are decoded to the engine's rate, whatever theirs is.
+            Self::Wav => voice_core::audio::ENGINE_RATE,
         }
     }
 }
@@ -48,7 +63,7 @@ pub struct Plan {
     pub utterance: Arc<[i16]>,
     /// The last voiced sample in it.
     pub speech_end: Duration,
-    /// When the caller starts to send.
+    /// When the caller starts to send; when the call is open, if that is later.
     pub start: Instant,
     /// Silence that is sent before the first turn.
     pub lead: Duration,
@@ -98,6 +113,8 @@ pub struct Call {
 /// What a turn was like for the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Turn {
+    /// Which turn of its call, from zero.
+    pub number: usize,
     /// From the last voiced sample, as sent, to the first audible message. `None`: no answer before the next turn.
     pub first_sound: Option<Duration>,
     /// From the voice's first sample to the first message.
@@ -120,6 +137,8 @@ const EVERY: Duration = Duration::from_millis(20);
 const AUDIBLE_DBFS: f32 = -50.0;
 /// The player starts this long after the first audio.
 const PLAYER_WAITS: Duration = Duration::from_millis(60);
+/// How long a caller waits until his call is open.
+const OPEN_LIMIT: Duration = Duration::from_secs(15);
 /// How long a caller waits for the echo of his close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -133,9 +152,13 @@ pub async fn call(server: SocketAddr, plan: Plan) -> Call {
 }
 
 async fn talk(server: SocketAddr, plan: &Plan, call: &mut Call) -> io::Result<()> {
-    let (mut mouth, ear) = socket::dial(server, &plan.wanted.path(), None).await?;
+    let path = plan.wanted.path();
+    let dialled = timeout(OPEN_LIMIT, socket::dial(server, &path, None)).await;
+    let (mut mouth, ear) = dialled.map_err(|_| io::Error::other("the call was not opened"))??;
+    let start = plan.start.max(Instant::now());
     let (heard_in, mut heard) = tokio::sync::watch::channel(Duration::ZERO);
-    let listening = tokio::spawn(listen(ear, plan.wanted, heard_in));
+    let (give_up, given_up) = tokio::sync::oneshot::channel();
+    let mut listening = tokio::spawn(listen(ear, plan.wanted, heard_in, given_up));
     let result = async {
         let per = |time: Duration| (time.as_micros() / EVERY.as_micros()) as u32;
         let (lead, cycle) = (per(plan.lead), per(plan.cycle));
@@ -145,7 +168,7 @@ async fn talk(server: SocketAddr, plan: &Plan, call: &mut Call) -> io::Result<()
         let mut before_last = Duration::ZERO;
         for k in 0..messages {
             // A microphone hands a message over when its last sample is there.
-            let due = plan.start + EVERY * (k + 1);
+            let due = start + EVERY * (k + 1);
             sleep_until(due).await;
             let in_turn = k.checked_sub(lead).map(|k| k % cycle);
             fill(&mut message, &plan.utterance, in_turn);
@@ -172,13 +195,18 @@ async fn talk(server: SocketAddr, plan: &Plan, call: &mut Call) -> io::Result<()
         mouth.close().await
     }
     .await;
-    match timeout(CLOSE_LIMIT, listening).await {
-        Ok(Ok((pieces, ended))) => {
-            call.pieces = pieces;
-            result.and(ended)
+    let unechoed = || io::Error::other("the close was not echoed");
+    let (ended, in_time) = match timeout(CLOSE_LIMIT, &mut listening).await {
+        Ok(ended) => (ended, true),
+        Err(_) => {
+            // What came until now was heard all the same.
+            let _ = give_up.send(());
+            (listening.await, false)
         }
-        _ => result.and(Err(io::Error::other("the close was not echoed"))),
-    }
+    };
+    let (pieces, ended) = ended.map_err(io::Error::other)?;
+    call.pieces = pieces;
+    result.and(ended).and(if in_time { Ok(()) } else { Err(unechoed()) })
 }
 
 fn fill(message: &mut [u8; 2 * MESSAGE], utterance: &[i16], in_turn: Option<u32>) {
@@ -194,10 +222,14 @@ async fn listen(
     mut ear: Ear,
     wanted: Wanted,
     heard: tokio::sync::watch::Sender<Duration>,
+    mut given_up: tokio::sync::oneshot::Receiver<()>,
 ) -> (Vec<Piece>, io::Result<()>) {
     let mut pieces = Vec::new();
     loop {
-        let message = ear.next().await;
+        let message = tokio::select! {
+            message = ear.next() => message,
+            _ = &mut given_up => return (pieces, Ok(())),
+        };
         let (at, wall) = (Instant::now(), stamp::wall_ns());
         match message {
             Ok(Message::Binary(payload)) => {
@@ -205,8 +237,7 @@ async fn listen(
                 let stamped = stamp::read(&samples);
                 // A stamp is loud; what counts is the sound behind it.
                 let sound = samples.get(8..).unwrap_or_default();
-                let rate = if wanted == Wanted::Wav { recorded_rate() } else { RATE };
-                let lasts = rate.duration_of(samples.len() as u64);
+                let lasts = wanted.rate().duration_of(samples.len() as u64);
                 let audible = Level::of(sound).rms > AUDIBLE_DBFS;
                 let added = stamped.map(|given| Duration::from_nanos(wall.saturating_sub(given)));
                 pieces.push(Piece { at, lasts, audible, added });
@@ -222,11 +253,6 @@ async fn listen(
     }
 }
 
-/// Files are decoded to the engine's rate, whatever theirs is.
-const fn recorded_rate() -> SampleRate {
-    voice_core::audio::ENGINE_RATE
-}
-
 /// What each turn of a call was like.
 pub fn judge(call: &Call) -> Vec<Turn> {
     let turns = call.spoken.iter().enumerate().map(|(k, spoken)| {
@@ -236,6 +262,7 @@ pub fn judge(call: &Call) -> Vec<Turn> {
         let answer: Vec<&Piece> =
             call.pieces.iter().filter(|p| p.at >= spoken.zero).take_while(until).collect();
         Turn {
+            number: k,
             first_sound: answer.iter().find(|p| p.audible).map(|p| p.at - spoken.zero),
             added: answer.first().and_then(|p| p.added),
             underruns: underruns(&answer),

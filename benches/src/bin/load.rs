@@ -1,11 +1,11 @@
-//! Load runs of the voice server on this machine: `load latency|calls|churn|local|faults`. See `benches/README.md`.
+//! Load runs of the voice server on this machine: `load latency|calls|churn|local|peers|faults`. See `benches/README.md`.
 
 use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use voice_benches::faults;
-use voice_benches::load::{calls, churn, latency, local};
+use voice_benches::load::{calls, churn, latency, local, peers};
 use voice_benches::process::{CLIENT_CORE, can_pin, pinned};
 use voice_benches::scripted::{self, Script};
 
@@ -27,6 +27,8 @@ enum Run {
     Churn(churn::Options),
     /// Recorded questions to the real server with the local models.
     Local(local::Options),
+    /// Other engines beside ours, with the same client and the same services. See benches/peers.
+    Peers(peers::Options),
     /// Every provider fails in every way at every moment: what the caller gets. Writes voice-server/docs/FAULTS.md.
     Faults(faults::Options),
     /// The scripted server that the other runs start.
@@ -39,7 +41,7 @@ const PINNED: &str = "LOAD_IS_PINNED";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let apart = matches!(arguments.run, Run::Latency(_) | Run::Calls(_) | Run::Churn(_));
+    let apart = matches!(arguments.run, Run::Latency(_) | Run::Calls(_) | Run::Churn(_) | Run::Peers(_));
     let result = if apart && can_pin() && std::env::var_os(PINNED).is_none() {
         return on_own_core().unwrap_or_else(|error| failed(&error));
     } else {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
             Run::Calls(options) => calls::run(options).map_err(Into::into),
             Run::Churn(options) => churn::run(options).map_err(Into::into),
             Run::Local(options) => local::run(options).map_err(Into::into),
+            Run::Peers(options) => peers::run(options).map_err(Into::into),
             Run::Faults(options) => faults::run_all(options).map_err(Into::into),
             Run::Serve(script) => scripted::serve(script),
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::services::{Providers, Services};
-use super::talk::Crowd;
+use super::talk::{Arriving, Crowd};
+use crate::client::Wanted;
 use crate::figures::write_result;
 use crate::process::{Server, can_pin};
 use crate::recorded;
@@ -48,6 +49,8 @@ pub fn run(options: &Options) -> io::Result<()> {
         calls,
         turns: options.turns.max(1),
         utterance: utterance.clone(),
+        wanted: Wanted::Pcm16,
+        arriving: Arriving::AtOnce,
         lead: LISTENING,
         cycle: CYCLE,
         answer,
@@ -59,7 +62,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     super::on_one_thread(async {
         // One call beforehand, so that what is made once counts as the server's, not the calls'.
         let lead = Duration::from_millis(200);
-        let first = Crowd { calls: 1, turns: 1, lead, cycle: CYCLE, utterance, answer };
+        let first = Crowd { calls: 1, turns: 1, lead, utterance, ..crowd.clone() };
         first.talk(server.address).await;
         let before = server.usage()?;
         let watching = async {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::services::{Providers, Services};
-use super::talk::Crowd;
+use super::talk::{Arriving, Crowd};
+use crate::client::Wanted;
 use crate::figures::write_result;
 use crate::process::{Server, can_pin};
 use crate::recorded;
@@ -44,6 +45,8 @@ pub fn run(options: &Options) -> io::Result<()> {
         calls: 1,
         turns: options.turns,
         utterance: recorded::short_utterance()?,
+        wanted: Wanted::Pcm16,
+        arriving: Arriving::AtOnce,
         lead: Duration::from_millis(500),
         cycle: Duration::from_millis(1_800),
         answer: Duration::from_millis(short.answer),
@@ -52,6 +55,8 @@ pub fn run(options: &Options) -> io::Result<()> {
         calls: options.calls,
         turns: options.crowd_turns,
         utterance: recorded::peer_utterance()?,
+        wanted: Wanted::Pcm16,
+        arriving: Arriving::AtOnce,
         lead: Duration::from_millis(1_500),
         cycle: Duration::from_millis(8_500),
         answer: Duration::from_millis(script.answer),

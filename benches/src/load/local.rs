@@ -63,6 +63,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     let address = address.ok_or_else(|| io::Error::other("there is no server"))?;
     let form = match options.out {
         Wanted::Pcm16 => "pcm16",
+        Wanted::Pcm24 => "pcm16_24k",
         Wanted::Wav => "wav",
     };
     let mut result = json!({ "questions": questions.len(), "rounds": options.rounds, "out": form });

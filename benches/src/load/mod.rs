@@ -4,6 +4,7 @@ pub mod calls;
 pub mod churn;
 pub mod latency;
 pub mod local;
+pub mod peers;
 pub mod services;
 mod talk;
 

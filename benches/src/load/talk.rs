@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::client::{self, Call, Plan, Turn, Wanted};
 use crate::figures::Spread;
@@ -20,12 +20,25 @@ pub(super) struct Crowd {
     pub(super) turns: u32,
     /// What they say.
     pub(super) utterance: Question,
-    /// Silence before the first turn of the first caller.
+    /// In which form they hear answers.
+    pub(super) wanted: Wanted,
+    /// Who calls when.
+    pub(super) arriving: Arriving,
+    /// Silence before the first turn: of the first caller where all arrive at once, else of each.
     pub(super) lead: Duration,
     /// From one turn to the next; the callers' turns are spread evenly over it.
     pub(super) cycle: Duration,
     /// Length of a whole answer.
     pub(super) answer: Duration,
+}
+
+/// When the callers of a crowd call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arriving {
+    /// All in one moment.
+    AtOnce,
+    /// Evenly over one cycle.
+    OneByOne,
 }
 
 /// What the turns of a crowd were like.
@@ -45,23 +58,33 @@ impl Crowd {
         self.lead + self.cycle * (self.turns + 1)
     }
 
-    /// Lets all call at once and talk, each a little after the one before.
+    /// Lets all call and talk, each a little after the one before.
     pub(super) async fn talk(&self, server: SocketAddr) -> Heard {
         let mut calls = JoinSet::new();
-        let start = Instant::now() + Duration::from_millis(300);
+        let start = Instant::now() + BEFOREHAND;
+        let limit = self.lasts() + PATIENCE;
         for k in 0..self.calls {
+            let share = self.cycle * k / self.calls;
+            let (arrives, lead) = match self.arriving {
+                Arriving::AtOnce => (Duration::ZERO, self.lead + share),
+                Arriving::OneByOne => (share, self.lead),
+            };
             let plan = Plan {
-                wanted: Wanted::Pcm16,
+                wanted: self.wanted,
                 utterance: self.utterance.samples.clone(),
                 speech_end: self.utterance.speech_end,
                 // Neither messages nor turns of all callers leave in the same moment.
-                start: start + (Duration::from_millis(20) * k) / self.calls,
-                lead: self.lead + self.cycle * k / self.calls,
+                start: start + arrives + (Duration::from_millis(20) * k) / self.calls,
+                lead,
                 cycle: self.cycle,
                 turns: self.turns,
                 enough: None,
             };
-            calls.spawn(client::call(server, plan));
+            calls.spawn(async move {
+                sleep_until(start + arrives - BEFOREHAND).await;
+                let lost = |_| Call { error: Some("the call did not end".to_owned()), ..Call::default() };
+                timeout(limit, client::call(server, plan)).await.unwrap_or_else(lost)
+            });
         }
         let calls = calls.join_all().await;
         self.heard(&calls)
@@ -78,14 +101,45 @@ impl Crowd {
     }
 }
 
+/// How long before its first message a call is dialled.
+const BEFOREHAND: Duration = Duration::from_millis(300);
+/// A crowd that takes this much longer than it should has lost a call.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 impl Heard {
+    /// The turns that `wanted` picks.
+    pub(super) fn only(&self, wanted: impl Fn(&Turn) -> bool) -> Vec<Turn> {
+        self.turns.iter().copied().filter(|turn| wanted(turn)).collect()
+    }
+
+    /// How late the callers themselves sent.
+    pub(super) fn late(&self) -> Spread {
+        Spread::of(self.late.iter().copied().map(ms).collect())
+    }
+
+    /// Why calls broke off.
+    pub(super) fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
+    /// Answers of which less than nine tenths came.
+    pub(super) fn cut(&self) -> usize {
+        let cut = |turn: &&Turn| turn.first_sound.is_some() && turn.heard < self.answer.mul_f64(0.9);
+        self.turns.iter().filter(cut).count()
+    }
+
+    /// Turns in which sound came while the caller still talked.
+    pub(super) fn early(&self) -> usize {
+        self.turns.iter().filter(|turn| turn.early).count()
+    }
+
     /// From the last voiced sample, as sent, to the first sound.
-    pub(super) fn first_sound(&self) -> Spread {
+    fn first_sound(&self) -> Spread {
         Spread::of(self.turns.iter().filter_map(|turn| turn.first_sound).map(ms).collect())
     }
 
     /// From the voice's first sample to the first message.
-    pub(super) fn added(&self) -> Spread {
+    fn added(&self) -> Spread {
         Spread::of(self.turns.iter().filter_map(|turn| turn.added).map(ms).collect())
     }
 
@@ -101,10 +155,7 @@ impl Heard {
 
     /// Prints and gives everything that can be told of the turns.
     pub(super) fn report(&self) -> Value {
-        let cut = |turn: &&Turn| turn.first_sound.is_some() && turn.heard < self.answer.mul_f64(0.9);
-        let cut = self.turns.iter().filter(cut).count();
-        let early = self.turns.iter().filter(|turn| turn.early).count();
-        let late = Spread::of(self.late.iter().copied().map(ms).collect());
+        let (cut, early, late) = (self.cut(), self.early(), self.late());
         println!("  turns        {} of {} answered", self.expected - self.missing(), self.expected);
         println!("  first sound  {}", self.first_sound());
         if self.added().n > 0 {
