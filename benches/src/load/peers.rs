@@ -4,6 +4,7 @@
 //! our raw socket: 16 kHz in, 24 kHz out. The programs are in `benches/peers`; its script `run` installs what they need. For
 //! each engine the number of calls is raised until it does not hold any more; the engine starts anew for each number.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,15 +32,14 @@ pub struct Options {
         default_value = "ours,pipecat,livekit,livekit-early,rustvani"
     )]
     pub engine: Vec<Engine>,
-    /// Calls at once, rising; the first number that an engine does not hold is its last. Default: for each engine
-    /// numbers around its limit.
+    /// Calls at once, rising until an engine does not hold them. Default: for each engine numbers around its limit.
     #[arg(long, value_delimiter = ',')]
     pub calls: Vec<u32>,
     /// Turns of each call; the first is told apart.
     #[arg(long, default_value_t = 3)]
     pub turns: u32,
     /// Turns of a call that is alone.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 4)]
     pub turns_alone: u32,
     /// Where `benches/peers/run` has put the engines.
     #[arg(long, value_name = "FOLDER", default_value = "target/peers")]
@@ -92,11 +92,11 @@ impl Engine {
     /// Numbers of calls with the engine's limit on one core of a small server among them.
     fn steps(self) -> &'static [u32] {
         match self {
-            Self::Ours => &[1, 10, 100, 200, 300],
+            Self::Ours => &[1, 10, 100, 300],
             Self::Pipecat => &[1, 10, 15, 25],
             Self::Livekit => &[1, 10, 25, 50, 75],
-            Self::LivekitEarly => &[1, 10],
-            Self::Rustvani => &[1, 10, 50, 100, 150],
+            Self::LivekitEarly => &[10],
+            Self::Rustvani => &[1, 10, 100, 150],
         }
     }
 
@@ -177,12 +177,12 @@ pub fn run(options: &Options) -> io::Result<()> {
         let (version, points) = climb(engine, options, least, &logs);
         let Some(version) = version else { continue };
         let holds = points.iter().filter(|point| point.fails.is_none()).map(|point| point.calls).max();
-        let fails = points.iter().find(|point| point.fails.is_some());
+        let fails = points.iter().filter(|point| point.fails.is_some()).map(|point| point.calls).min();
         table.push((engine, version.clone(), points.clone()));
         engines.insert(
             engine.name().to_owned(),
             json!({
-                "version": version, "calls_a_core": holds, "fails_at": fails.map(|point| point.calls),
+                "version": version, "calls_a_core": holds, "fails_at": fails,
                 "points": points,
             }),
         );
@@ -199,11 +199,12 @@ pub fn run(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the number of calls until the engine does not hold it.
+/// Raises the number of calls until the engine does not hold it, then tries the middle where the last step was a large one.
 fn climb(engine: Engine, options: &Options, least: Duration, logs: &Path) -> (Option<String>, Vec<Point>) {
     let steps = if options.calls.is_empty() { engine.steps() } else { &options.calls };
     let (mut version, mut points) = (None, Vec::<Point>::new());
-    for &calls in steps {
+    let mut left: VecDeque<u32> = steps.iter().copied().collect();
+    while let Some(calls) = left.pop_front() {
         let log = logs.join(format!("{}_{calls}.log", engine.name()));
         let mut point = match measure(engine, calls.max(1), options, least, &log) {
             Ok((named, point)) => {
@@ -218,11 +219,13 @@ fn climb(engine: Engine, options: &Options, least: Duration, logs: &Path) -> (Op
         let alone = points.first().map_or(point.raw_ms.p95, |first| first.raw_ms.p95);
         point.fails = why_not(&point, alone);
         println!("  {}", point.fails.as_deref().unwrap_or("holds"));
-        let over = point.fails.is_some();
-        points.push(point);
-        if over {
-            break;
+        if point.fails.is_some() {
+            left.clear();
+            let held = points.iter().map(|point| point.calls).max().unwrap_or(calls);
+            let first = points.iter().all(|point| point.fails.is_none());
+            left.extend((first && calls > held + held / 2).then_some((held + calls) / 2));
         }
+        points.push(point);
     }
     (version, points)
 }
@@ -384,7 +387,7 @@ fn print_table(engines: &[(Engine, String, Vec<Point>)]) {
     println!("\n| engine | version | calls a core | fails at | MiB before |\n|---|---|---|---|---|");
     for (engine, version, points) in engines {
         let holds = points.iter().filter(|point| point.fails.is_none()).map(|point| point.calls).max();
-        let fails = points.iter().find(|point| point.fails.is_some()).map(|point| point.calls);
+        let fails = points.iter().filter(|point| point.fails.is_some()).map(|point| point.calls).min();
         let number = |calls: Option<u32>| calls.map_or("-".to_owned(), |calls| calls.to_string());
         let before = points.first().map_or(0.0, |point| point.memory_before_mib);
         println!("| {} | {version} | {} | {} | {before:.0} |", engine.name(), number(holds), number(fails));
