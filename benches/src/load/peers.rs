@@ -227,6 +227,7 @@ fn climb(engine: Engine, options: &Options, least: Duration, logs: &Path) -> (Op
         }
         points.push(point);
     }
+    points.sort_by_key(|point| point.calls);
     (version, points)
 }
 
