@@ -14,6 +14,8 @@ mod protocol;
 mod resilient;
 #[cfg(feature = "cloud")]
 mod socket;
+#[cfg(feature = "runtime")]
+mod told;
 pub(crate) mod words;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::told::{Told, telling};
 use super::{AbsentRecogniser, SpeechToText, SttEvent, SttEvents, SttOptions, SttStream};
 use crate::audio::Frame;
 use crate::error::ProviderError;
@@ -143,7 +144,7 @@ impl SpeechToText for ResilientRecogniser {
             let reason = ProviderError::Failed { provider: self.name(), detail };
             return AbsentRecogniser::new(reason).open(options, events);
         };
-        let (told, orders) = mpsc::channel(WAITING);
+        let (stream, orders) = telling(WAITING, 1);
         let (heard, understood) = mpsc::channel(WAITING);
         let sink = Arc::new(Sink { source: Source::Call, heard: heard.clone() });
         let line = Line {
@@ -158,78 +159,17 @@ impl SpeechToText for ResilientRecogniser {
         };
         // It ends with the stream: then nobody tells it anything any more.
         runtime.spawn(line.run(orders, understood));
-        Box::new(Stream { told, dropped: 0 })
+        Box::new(stream)
     }
 }
 
 /// 20 s of audio: the task takes what is told at once, unless the process stands still.
 const WAITING: usize = 1_000;
-/// Places that audio leaves free for the beginnings and ends of utterances: one that began ends, whatever was lost of it.
-const RESERVED: usize = 64;
 /// Audio of one utterance that is kept for another attempt, 60 s: a turn that goes on for longer is heard by one
 /// recogniser or by none.
 const MOST_FRAMES: usize = 3_000;
 /// Utterances that wait for their words. A call has one, and for a moment the one before it.
 const MOST_REQUESTS: usize = 4;
-
-/// What the session tells. A frame stands in the queue itself: none is allocated for.
-#[expect(clippy::large_enum_variant)]
-enum Told {
-    Begin(UtteranceId),
-    Audio(Frame),
-    Pause,
-    Finalise,
-}
-
-struct Stream {
-    told: mpsc::Sender<Told>,
-    dropped: u64,
-}
-
-impl Stream {
-    fn tell(&mut self, told: Told) {
-        if self.told.try_send(told).is_err() {
-            self.dropped += 1;
-        }
-    }
-
-    /// Nobody else tells anything, so the room that is seen stays.
-    fn tell_if_there_is_room(&mut self, told: Told) {
-        if self.told.capacity() > RESERVED {
-            self.tell(told);
-        } else {
-            self.dropped += 1;
-        }
-    }
-}
-
-impl SttStream for Stream {
-    fn begin(&mut self, utterance: UtteranceId) {
-        self.tell(Told::Begin(utterance));
-    }
-
-    fn push(&mut self, frame: &Frame) {
-        self.tell_if_there_is_room(Told::Audio(*frame));
-    }
-
-    fn hint_pause(&mut self) -> bool {
-        self.tell_if_there_is_room(Told::Pause);
-        // Who hears the utterance is not known here.
-        false
-    }
-
-    fn finalise(&mut self) {
-        self.tell(Told::Finalise);
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if self.dropped > 0 {
-            tracing::warn!(dropped = self.dropped, "the recognisers' task took what it was told too late");
-        }
-    }
-}
 
 /// Which stream an event comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

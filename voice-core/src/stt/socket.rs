@@ -15,13 +15,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::deepgram::DeepgramConfig;
 use super::elevenlabs::{Scribe, ScribeConfig};
+use super::told::{Told, telling};
 use super::{
     AbsentRecogniser, MOST_MESSAGE, SpeechToText, SttEvent, SttEvents, SttOptions, SttProtocol, SttStream,
     Transmit, deepgram, elevenlabs,
 };
-use crate::audio::{FRAME_SAMPLES, Frame};
 use crate::error::ProviderError;
-use crate::ids::UtteranceId;
 use crate::net::{ConnectError, Connector, Incoming, Socket, SocketLimits};
 use crate::resilience::{Backoff, Remedy, Seed, judge};
 use crate::time::SessionTime;
@@ -138,7 +137,7 @@ impl SpeechToText for SocketRecogniser {
             let reason = ProviderError::Failed { provider: self.name, detail };
             return AbsentRecogniser::new(reason).open(options, events);
         };
-        let (told, orders) = mpsc::channel(WAITING);
+        let (stream, orders) = telling(WAITING, GATHERED);
         let line = Line {
             name: self.name,
             protocol: (self.protocol)(&options),
@@ -155,95 +154,17 @@ impl SpeechToText for SocketRecogniser {
         };
         // It ends with the stream: then nobody tells it anything any more.
         runtime.spawn(line.run(orders));
-        Box::new(Stream { told, gathered: [[0; FRAME_SAMPLES]; GATHERED], count: 0, dropped: 0 })
+        Box::new(stream)
     }
 }
 
-/// 80 s of audio: an utterance that another recogniser had is played in at once. Room is taken as it is needed.
+/// 80 s of audio: an utterance that another recogniser had is played in at once.
 const WAITING: usize = 4_000;
 /// Frames that are sent together while the caller talks: 80 ms, as the services advise. Each message wakes a task and
 /// costs as much as 4 KB more in it; at a pause and at the end nothing is held back.
 const GATHERED: usize = 4;
-/// Places that audio leaves free for the beginnings and ends of utterances: one that began ends, whatever was lost of it.
-const RESERVED: usize = 64;
 /// A service that has not said good-bye by then is left.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// What the session tells. A frame stands in the queue itself: none is allocated for.
-#[expect(clippy::large_enum_variant)]
-enum Told {
-    Begin(UtteranceId),
-    Audio(Frame),
-    Pause,
-    Finalise,
-}
-
-struct Stream {
-    told: mpsc::Sender<Told>,
-    /// Frames that go with the next one, in the first `count` places.
-    gathered: [Frame; GATHERED],
-    count: usize,
-    dropped: u64,
-}
-
-impl Stream {
-    fn tell(&mut self, told: Told) {
-        if self.told.try_send(told).is_err() {
-            self.dropped += 1;
-        }
-    }
-
-    /// Nobody else tells anything, so the room that is seen stays.
-    fn tell_if_there_is_room(&mut self, told: Told) {
-        if self.told.capacity() > RESERVED {
-            self.tell(told);
-        } else {
-            self.dropped += 1;
-        }
-    }
-
-    /// Frames go before whatever comes after them.
-    fn tell_gathered(&mut self) {
-        for k in 0..std::mem::take(&mut self.count) {
-            self.tell_if_there_is_room(Told::Audio(self.gathered[k]));
-        }
-    }
-}
-
-impl SttStream for Stream {
-    fn begin(&mut self, utterance: UtteranceId) {
-        self.tell_gathered();
-        self.tell(Told::Begin(utterance));
-    }
-
-    fn push(&mut self, frame: &Frame) {
-        self.gathered[self.count] = *frame;
-        self.count += 1;
-        if self.count == GATHERED {
-            self.tell_gathered();
-        }
-    }
-
-    fn hint_pause(&mut self) -> bool {
-        self.tell_gathered();
-        self.tell_if_there_is_room(Told::Pause);
-        // Services send partial transcripts on their own; none is owed for this moment.
-        false
-    }
-
-    fn finalise(&mut self) {
-        self.tell_gathered();
-        self.tell(Told::Finalise);
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if self.dropped > 0 {
-            tracing::warn!(dropped = self.dropped, "a recogniser's task took what it was told too late");
-        }
-    }
-}
 
 /// The way to the service.
 enum Link {
