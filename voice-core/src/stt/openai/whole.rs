@@ -236,7 +236,7 @@ impl WholeUtterances {
             let ahead = utterance.ahead.as_ref().map(|ahead| &ahead.piece);
             utterance.pieces.iter().chain(ahead).any(|piece| piece.request == request && piece.text.is_none())
         };
-        self.utterances.iter().any(asks)
+        self.utterances.iter().filter(|utterance| utterance.broken.is_none()).any(asks)
     }
 
     /// The next event, in order.
@@ -421,6 +421,21 @@ mod tests {
         assert_eq!(m.poll_timeout(), Some(NOW + ANSWER));
         m.handle_timeout(NOW + ANSWER);
         assert_eq!(said(&mut m), ["3!openai gave no answer within 10s"]);
+    }
+
+    #[test]
+    fn nothing_more_is_wanted_of_a_lost_utterance() {
+        let mut m = machine();
+        m.handle_begin(UtteranceId(1));
+        frames(&mut m, 3_000, 4_100);
+        let (first, second) = (m.poll_request().expect("a piece"), m.poll_request().expect("a piece"));
+        assert!(m.is_wanted(second.id));
+        m.handle_answer(first.id, Err(ProviderError::TimedOut { provider: PROVIDER, after: ANSWER }));
+        assert!(!m.is_wanted(second.id));
+        frames(&mut m, 3_000, 2_100);
+        m.handle_finalise(NOW);
+        assert!(m.poll_request().is_none(), "the rest is not asked for");
+        assert_eq!(said(&mut m), ["1!openai gave no answer within 10s"]);
     }
 
     #[test]
