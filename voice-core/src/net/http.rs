@@ -54,8 +54,23 @@ impl HttpClient {
         body: Vec<u8>,
         limit: Duration,
     ) -> Result<Response, ProviderError> {
-        let request = self.0.post(url).headers(head(headers)?).header("content-type", "application/json");
-        send(provider, request.body(body), limit).await
+        let kind = std::iter::once(("content-type", "application/json".to_owned()));
+        self.post(provider, url, headers.chain(kind), body.into(), limit).await
+    }
+
+    /// Posts a body whose kind stands in the headers, and waits for the head of the answer at most `limit`.
+    ///
+    /// # Errors
+    /// Nobody answers, or not in time. An answer of any status is none.
+    pub(crate) async fn post(
+        &self,
+        provider: &'static str,
+        url: &str,
+        headers: impl Iterator<Item = (&'static str, String)>,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Response, ProviderError> {
+        send(provider, self.0.post(url).headers(head(headers)?).body(body), limit).await
     }
 
     /// Gets what stands at an address; its head comes within `limit`.
@@ -76,6 +91,32 @@ impl HttpClient {
 /// The body of an answer as it comes.
 pub(crate) fn body(provider: &'static str, response: Response) -> Body {
     response.bytes_stream().map(move |piece| piece.map_err(|error| unreachable(provider, &error))).boxed()
+}
+
+/// A whole body that comes within `limit`. More than `most` bytes are cut off behind the first one too many, so that the
+/// reader sees it.
+///
+/// # Errors
+/// The body breaks off, or is not there in time.
+pub(crate) async fn whole(
+    provider: &'static str,
+    response: Response,
+    most: usize,
+    limit: Duration,
+) -> Result<Vec<u8>, ProviderError> {
+    let mut pieces = body(provider, response);
+    let mut taken = Vec::new();
+    let all = async {
+        while taken.len() <= most {
+            let Some(piece) = pieces.next().await.transpose()? else { break };
+            taken.extend_from_slice(&piece[..piece.len().min(most + 1 - taken.len())]);
+        }
+        Ok(())
+    };
+    match timeout(limit, all).await {
+        Ok(read) => read.map(|()| taken),
+        Err(_) => Err(ProviderError::TimedOut { provider, after: limit }),
+    }
 }
 
 /// At most `most` bytes of a body, as far as they come within `limit`: enough of an error to sort it.

@@ -1,11 +1,15 @@
 //! OpenAI-compatible transcription of whole utterances: configuration, and the map of this folder.
 //!
-//! `wire` builds the form and reads the answer, `whole` keeps one call's utterances and says what to ask for. OpenAI,
-//! Groq, vLLM, speaches and whisper servers take the same form. Pure; the requests are the client's.
+//! `wire` builds the form and reads the answer, `whole` keeps one call's utterances and says what to ask for; both are pure.
+//! `client` sends the requests (feature `cloud`). OpenAI, Groq, vLLM, speaches and whisper servers take the same form.
 
+#[cfg(feature = "cloud")]
+mod client;
 mod whole;
 pub mod wire;
 
+#[cfg(feature = "cloud")]
+pub use client::{OpenAiTranscriber, TranscriberLimits};
 pub use whole::{TranscriptionRequest, WholeUtterances};
 
 use crate::wire::{Endpoint, Secret, SettingError, is_name, language_subtag};

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::codec::pcm::encode_s16_into;
@@ -19,6 +20,11 @@ use super::{PROVIDER, TranscriptionConfig};
 /// Address of the request, a `POST`.
 pub fn transcription_address(config: &TranscriptionConfig) -> String {
     config.base.http().segments("audio/transcriptions").build()
+}
+
+/// Address of the list of models, a `GET` that costs nothing.
+pub fn models_address(config: &TranscriptionConfig) -> String {
+    config.base.http().segments("models").build()
 }
 
 /// A form: what stands in `Content-Type`, and the body.
@@ -117,6 +123,34 @@ pub fn parse_answer(body: &[u8]) -> Result<String, ProviderError> {
     Ok(answer.text.trim().to_owned())
 }
 
+/// Checks that the body of a successful answer is a list of models; which ones does not matter here.
+///
+/// # Errors
+/// [`ProviderError::Misconfigured`]: something else answers at this address.
+pub fn check_models(body: &[u8]) -> Result<(), ProviderError> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(rename = "data")]
+        _data: IgnoredAny,
+    }
+    check::<List>(body, "what answers at this address gives no list of models")
+}
+
+/// Checks that the body of an answer to a form without a recording comes from a server that knows such forms, where its
+/// status does not tell: any object does.
+///
+/// # Errors
+/// [`ProviderError::Misconfigured`]: something else answers at this address.
+pub fn check_refused(body: &[u8]) -> Result<(), ProviderError> {
+    check::<IgnoredAny>(body, "what answers at this address does not transcribe")
+}
+
+fn check<'a, T: Deserialize<'a>>(body: &'a [u8], otherwise: &str) -> Result<(), ProviderError> {
+    let read = if body.len() <= MOST_MESSAGE { read_object::<T>(body) } else { None };
+    let detail = otherwise.to_owned();
+    read.map(drop).ok_or(ProviderError::Misconfigured { provider: PROVIDER, detail })
+}
+
 /// What an answer that is no success means. OpenAI has its error in `error`, vLLM at the top, others in `detail` or
 /// nowhere.
 pub fn parse_refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -> ProviderError {
@@ -166,6 +200,24 @@ mod tests {
         );
         let back: Vec<i16> = reader.samples().map(|sample| sample.expect("a sample")).collect();
         assert_eq!(back, samples);
+    }
+
+    #[test]
+    fn a_list_of_models_is_told_from_other_pages() {
+        for list in [&br#"{"object":"list","data":[{"id":"whisper-1"}]}"#[..], br#"{"data":null}"#] {
+            assert!(check_models(list).is_ok());
+        }
+        let long = vec![b' '; MOST_MESSAGE + 1];
+        for other in [&b""[..], b"<html>hush</html>", b"[{}]", b"{\"data\":", &long] {
+            for error in
+                [check_models(other), check_refused(other)].map(|checked| checked.expect_err("neither"))
+            {
+                assert!(matches!(error, ProviderError::Misconfigured { .. }));
+                assert!(!error.to_string().contains("hush"));
+            }
+        }
+        let refused = br#"{"error":"no 'file' field in the request"}"#;
+        assert!(check_models(refused).is_err() && check_refused(refused).is_ok());
     }
 
     #[test]
