@@ -50,9 +50,9 @@ fn unknown_and_unusable_settings_stop_the_start_by_their_names() {
     for (settings, words) in [
         (("VOICE_BNID", "127.0.0.1:1"), ["VOICE_BNID", "did you mean VOICE_BIND?"]),
         (("VOICE_BIND", "here"), ["VOICE_BIND", "address:port"]),
-        (("VOICE_STT", "deepgram"), ["VOICE_STT", "it has local"]),
-        (("VOICE_LLM", "openai"), ["VOICE_LLM", "it has concierge"]),
-        (("VOICE_TTS", "elevenlabs"), ["VOICE_TTS", "it has local"]),
+        (("VOICE_STT", "deepgram"), ["VOICE_STT", "what can serve is local"]),
+        (("VOICE_LLM", "openai"), ["VOICE_LLM", "what can serve is concierge"]),
+        (("VOICE_TTS", "elevenlabs"), ["VOICE_TTS", "what can serve is local"]),
         (("MLS_BASE_URL", "http://:"), ["MLS_BASE_URL", "malformed"]),
     ] {
         assert_refused(&["serve"], &[settings], &words);
