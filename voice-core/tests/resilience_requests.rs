@@ -98,6 +98,26 @@ fn before_the_first_output_any_stage_gets_an_answer_elsewhere() {
 }
 
 #[test]
+fn retries_leave_an_attempt_for_each_provider_behind() {
+    let dead: &[Behaviour] = &[Behaviour::Error(ms(5), unreachable())];
+    let well: &[Behaviour] = &[WELL];
+    for (services, orders) in [
+        (
+            &[("a", dead), ("b", dead), ("c", well)][..],
+            "start a first, start a retry, start b fallback, start c fallback",
+        ),
+        (
+            &[("a", dead), ("b", dead), ("c", dead), ("d", well)][..],
+            "start a first, start b fallback, start c fallback, start d fallback",
+        ),
+    ] {
+        let told = World::new(stt(), services).ask();
+        assert_eq!(told.orders.join(", "), orders, "{told:#?}");
+        assert!(told.heard.iter().copied().eq(0..PIECES), "{told:#?}");
+    }
+}
+
+#[test]
 fn silence_is_ended_by_the_deadline_of_the_first_useful_output() {
     for (rules, first) in [(stt(), 1_500), (llm(), 2_500), (tts(), 1_500)] {
         let mut world = World::new(rules, &[("a", &[Behaviour::Silent]), ("b", &[WELL])]);

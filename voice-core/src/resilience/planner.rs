@@ -291,10 +291,13 @@ impl<R: Clone> Planner<R> {
         self.ask_another(line_up, now);
     }
 
-    /// The same provider once more, after a short wait, where that is allowed and in time.
+    /// The same provider once more, after a short wait, where that is allowed and in time. An attempt is left for each
+    /// that was not asked yet: else two dead services would use up what the third is there for.
     fn plan_retry(&mut self, provider: ProviderIndex, line_up: &mut LineUp, now: ProcessTime) -> bool {
         let at = now + self.backoff(self.tries_at(provider));
-        let allowed = self.made < self.rules.retry.attempts()
+        let fresh = line_up.providers().filter(|one| self.tries_at(*one) == 0 && line_up.is_ready(*one, now));
+        let left = self.rules.retry.attempts().saturating_sub(self.made);
+        let allowed = left as usize > fresh.count()
             && !self.spent.contains(provider)
             && self.out_of_time_at().is_none_or(|end| at < end)
             && line_up.is_ready(provider, now)
