@@ -18,6 +18,7 @@ use voice_core::net::{Connector, HttpClient};
 use voice_core::resilience::{Change, Deadlines, MemberStatus};
 use voice_core::stt::deepgram::DeepgramConfig;
 use voice_core::stt::elevenlabs::ScribeConfig;
+use voice_core::stt::openai::{OpenAiTranscriber, TranscriberLimits, TranscriptionConfig};
 use voice_core::stt::{RecogniserCandidate, ResilientRecogniser, SocketRecogniser, SpeechToText};
 use voice_core::tts::elevenlabs::{ElevenLabs, ElevenLabsConfig, SpeechLimits};
 use voice_core::tts::phrases::PhraseCache;
@@ -175,7 +176,7 @@ impl<'c> Cloud<'c> {
     }
 
     fn speech(&mut self) -> Option<ElevenLabs> {
-        let CloudSettings { key, base_url, model, voice } = &self.config.elevenlabs;
+        let CloudSettings { key, base_url, model, voice, .. } = &self.config.elevenlabs;
         let mut builder = ElevenLabsConfig::builder(key.as_ref()?.expose());
         if let Some(base) = base_url {
             builder = builder.base_url(base);
@@ -230,12 +231,34 @@ impl<'c> Cloud<'c> {
         Some(OpenAiChat::new(config, http, ChatLimits::default()))
     }
 
-    fn recogniser(&mut self, word: &str) -> Option<SocketRecogniser> {
-        match word {
-            "elevenlabs" => self.scribe(),
-            "deepgram" => self.deepgram(),
-            _ => None,
+    fn transcriber(&mut self) -> Option<OpenAiTranscriber> {
+        let CloudSettings { key, base_url, stt_model, .. } = &self.config.openai;
+        let mut builder = TranscriptionConfig::builder(key.as_ref().map(|key| key.expose()));
+        if let Some(base) = base_url {
+            builder = builder.base_url(base);
         }
+        if let Some(model) = stt_model {
+            builder = builder.model(model);
+        }
+        let config = self.sound("openai", builder.build())?;
+        let (_, http) = self.way.clone()?;
+        Some(OpenAiTranscriber::new(config, http, TranscriberLimits::default()))
+    }
+
+    /// A recogniser of the cloud, and how to try it.
+    fn recogniser(&mut self, word: &str) -> Option<(Arc<dyn SpeechToText>, Probe)> {
+        let socket = match word {
+            "elevenlabs" => self.scribe()?,
+            "deepgram" => self.deepgram()?,
+            "openai" => {
+                let transcriber = self.transcriber()?;
+                let probe = probe_of_transcriber(&transcriber);
+                return Some((Arc::new(transcriber), probe));
+            }
+            _ => return None,
+        };
+        let probe = probe_of_socket(&socket);
+        Some((Arc::new(socket), probe))
     }
 
     /// Every provider of the cloud that may be asked, to be tried one by one.
@@ -245,8 +268,8 @@ impl<'c> Cloud<'c> {
             probes.push(Probed { name: format!("{stage} {word}"), probe });
         };
         for word in self.config.order(Stage::Stt) {
-            if let Some(recogniser) = self.recogniser(word) {
-                add("stt", word, probe_of_recogniser(&recogniser));
+            if let Some((_, probe)) = self.recogniser(word) {
+                add("stt", word, probe);
             }
         }
         if self.config.order(Stage::Llm).contains(&"openai")
@@ -295,9 +318,8 @@ impl<'c> Cloud<'c> {
         let mut candidates: Vec<RecogniserCandidate> = Vec::new();
         let mut missing = None;
         for word in self.config.order(Stage::Stt) {
-            if let Some(recogniser) = self.recogniser(word) {
-                let probe = Some(probe_of_recogniser(&recogniser));
-                candidates.push(RecogniserCandidate { recogniser: Arc::new(recogniser), probe });
+            if let Some((recogniser, probe)) = self.recogniser(word) {
+                candidates.push(RecogniserCandidate { recogniser, probe: Some(probe) });
             } else if word == "local" {
                 match &local {
                     Ok(recogniser) => {
@@ -406,11 +428,19 @@ impl<'c> Cloud<'c> {
     }
 }
 
-fn probe_of_recogniser(recogniser: &SocketRecogniser) -> Probe {
+fn probe_of_socket(recogniser: &SocketRecogniser) -> Probe {
     let recogniser = recogniser.clone();
     Arc::new(move || {
         let recogniser = recogniser.clone();
         async move { recogniser.probe().await }.boxed()
+    })
+}
+
+fn probe_of_transcriber(transcriber: &OpenAiTranscriber) -> Probe {
+    let transcriber = transcriber.clone();
+    Arc::new(move || {
+        let transcriber = transcriber.clone();
+        async move { transcriber.probe().await }.boxed()
     })
 }
 
@@ -538,14 +568,14 @@ mod tests {
         config.openai.key = key();
         config.deepgram.key = key();
         let local = if cfg!(feature = "local") { &["local"][..] } else { &[] };
-        assert_eq!(config.order(Stage::Stt), [&["elevenlabs", "deepgram"], local].concat());
+        assert_eq!(config.order(Stage::Stt), [&["elevenlabs", "deepgram", "openai"], local].concat());
         assert_eq!(config.order(Stage::Llm), ["openai", "concierge"]);
         assert_eq!(config.order(Stage::Tts), [&["elevenlabs"], local].concat());
-        config.stt = Some(vec!["deepgram"]);
-        assert_eq!(config.order(Stage::Stt), ["deepgram"]);
+        config.stt = Some(vec!["openai", "deepgram"]);
+        assert_eq!(config.order(Stage::Stt), ["openai", "deepgram"]);
         let (probes, notes) = Cloud::new(&config).probes();
         let names: Vec<&str> = probes.iter().map(|probed| probed.name.as_str()).collect();
-        assert_eq!(names, ["stt deepgram", "llm openai", "tts elevenlabs"]);
+        assert_eq!(names, ["stt openai", "stt deepgram", "llm openai", "tts elevenlabs"]);
         assert!(notes.is_empty(), "{notes:?}");
     }
 
@@ -554,8 +584,15 @@ mod tests {
         let mut config = Config::default();
         config.openai.base_url = Some("http://127.0.0.1:11434/v1".to_owned());
         assert_eq!(config.order(Stage::Llm), ["concierge"]);
+        assert!(!config.order(Stage::Stt).contains(&"openai"));
         config.llm = Some(vec!["openai", "concierge"]);
         assert_eq!(config.order(Stage::Llm), ["openai", "concierge"]);
+        config.stt = Some(vec!["openai"]);
+        assert_eq!(config.order(Stage::Stt), ["openai"]);
+        let (probes, notes) = Cloud::new(&config).probes();
+        let names: Vec<&str> = probes.iter().map(|probed| probed.name.as_str()).collect();
+        assert_eq!(names, ["stt openai", "llm openai"]);
+        assert!(notes.is_empty(), "{notes:?}");
     }
 
     #[tokio::test]
@@ -596,5 +633,11 @@ mod tests {
             notes.len() == 1 && notes[0].contains("elevenlabs") && !notes[0].contains("key-1"),
             "{notes:?}"
         );
+        let mut config = Config::default();
+        config.openai.key = Some(Secret::new("key-1"));
+        config.openai.stt_model = Some("\u{7}".to_owned());
+        let (probes, notes) = Cloud::new(&config).probes();
+        assert!(probes.iter().all(|probed| probed.name != "stt openai"));
+        assert!(notes.len() == 1 && notes[0].contains("openai") && notes[0].contains("model"), "{notes:?}");
     }
 }

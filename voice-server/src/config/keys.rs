@@ -275,7 +275,8 @@ pub const KEYS: &[Key] = &[
         "those with a key, then local",
         By("engine"),
         "Recognisers in order; the later ones are fallbacks. What lacks its key is named at the start and left out; a \
-         list of which nothing can serve is refused. `openai` comes with a later version.",
+         list of which nothing can serve is refused. `openai` hears utterances as a whole and also stands for a server of \
+         one's own, see `OPENAI_BASE_URL`.",
     ),
     key(
         "VOICE_LLM",
@@ -344,10 +345,19 @@ pub const KEYS: &[Key] = &[
         HTTP,
         "the service's own",
         By("engine"),
-        "Another address for it: Ollama, vLLM, a llama.cpp server. With it no key is needed, but then `VOICE_LLM` must \
-         name `openai`.",
+        "Another address for it: Ollama, vLLM, a llama.cpp server for answers; speaches, vLLM, a whisper server for \
+         recognition. With it no key is needed, but then `VOICE_LLM` or `VOICE_STT` must name `openai`. With a key it \
+         serves both, unless one of these lists leaves it out.",
     ),
     key("OPENAI_MODEL", "openai.model", Kind::Text, "gpt-4o-mini", By("engine"), "Language model."),
+    key(
+        "OPENAI_STT_MODEL",
+        "openai.stt_model",
+        Kind::Text,
+        "gpt-4o-mini-transcribe",
+        By("engine"),
+        "Model that transcribes, such as `whisper-1` or `Systran/faster-whisper-small`.",
+    ),
     key("DEEPGRAM_API_KEY", "deepgram.api_key", Kind::Secret, "unset", By("engine"), "Key for Deepgram."),
     key(
         "DEEPGRAM_BASE_URL",

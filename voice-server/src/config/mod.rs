@@ -61,7 +61,7 @@ pub struct Config {
     pub phrase_cache: usize,
     /// ElevenLabs, for speech and recognition.
     pub elevenlabs: CloudSettings,
-    /// An OpenAI-compatible server, for answers.
+    /// An OpenAI-compatible server, for answers and recognition.
     pub openai: CloudSettings,
     /// Deepgram, for recognition.
     pub deepgram: CloudSettings,
@@ -274,12 +274,14 @@ impl Config {
                 base_url: own("ELEVENLABS_BASE_URL"),
                 model: own("ELEVENLABS_MODEL"),
                 voice: own("ELEVENLABS_VOICE"),
+                ..CloudSettings::default()
             },
             openai: CloudSettings {
                 key: key("OPENAI_API_KEY"),
                 base_url: own("OPENAI_BASE_URL"),
                 model: own("OPENAI_MODEL"),
-                voice: None,
+                stt_model: own("OPENAI_STT_MODEL"),
+                ..CloudSettings::default()
             },
             deepgram: CloudSettings {
                 key: key("DEEPGRAM_API_KEY"),

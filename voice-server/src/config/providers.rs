@@ -36,6 +36,8 @@ pub struct CloudSettings {
     pub base_url: Option<String>,
     /// The model. Unset: the provider's usual one.
     pub model: Option<String>,
+    /// The model that transcribes, where it is another one. Unset: the provider's usual one.
+    pub stt_model: Option<String>,
     /// The voice, by name or id. Unset: `Sarah`.
     pub voice: Option<String>,
 }
@@ -47,8 +49,8 @@ fn lack(config: &Config, stage: Stage, word: &str) -> Option<&'static str> {
         (_, "local") => (!cfg!(feature = "local")).then_some("a build with the feature `local`"),
         (Stage::Llm, "concierge") => None,
         // A server of one's own wants no key.
-        (Stage::Llm, "openai") if config.openai.base_url.is_some() => None,
-        (Stage::Llm, "openai") => keyed(&config.openai, "OPENAI_API_KEY or OPENAI_BASE_URL"),
+        (Stage::Stt | Stage::Llm, "openai") if config.openai.base_url.is_some() => None,
+        (Stage::Stt | Stage::Llm, "openai") => keyed(&config.openai, "OPENAI_API_KEY or OPENAI_BASE_URL"),
         (Stage::Stt | Stage::Tts, "elevenlabs") => keyed(&config.elevenlabs, "ELEVENLABS_API_KEY"),
         (Stage::Stt, "deepgram") => keyed(&config.deepgram, "DEEPGRAM_API_KEY"),
         _ => Some("a later version"),

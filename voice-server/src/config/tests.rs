@@ -126,6 +126,18 @@ fn what_of_a_list_is_not_there_is_told() {
 }
 
 #[test]
+fn a_server_of_ones_own_may_hear_and_answer_without_a_key() {
+    let base = ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
+    let lists = [("VOICE_STT", "openai"), ("VOICE_LLM", "openai")];
+    let config = from_env(&[base, lists[0], lists[1], ("OPENAI_STT_MODEL", "small")]).expect("sound");
+    assert_eq!((config.order(Stage::Stt), config.order(Stage::Llm)), (vec!["openai"], vec!["openai"]));
+    assert!(config.notes.is_empty(), "{:?}", config.notes);
+    assert_eq!((config.openai.stt_model.as_deref(), config.openai.model), (Some("small"), None));
+    let error = from_env(&lists[..1]).expect_err("neither key nor address").to_string();
+    assert!(error.contains("openai, which needs OPENAI_API_KEY or OPENAI_BASE_URL"), "{error}");
+}
+
+#[test]
 fn a_language_that_the_local_models_do_not_speak_is_told() {
     for (language, told) in [("en", false), ("en-GB", false), ("EN", false), ("de", true), ("eng", true)] {
         let config = from_env(&[("VOICE_LANGUAGE", language)]).expect("sound");

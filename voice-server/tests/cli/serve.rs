@@ -110,12 +110,15 @@ fn the_stand_ins_run_as_a_command_and_the_doctor_tries_them() {
         run(doctor)
     };
     let found = doctor("key-of-the-doctor");
-    for name in ["stt elevenlabs", "stt deepgram", "llm openai", "tts elevenlabs"] {
+    for name in ["stt elevenlabs", "stt deepgram", "stt openai", "llm openai", "tts elevenlabs"] {
         let accepted = format!("ok    {name}: reachable and accepted, ");
         assert!(found.out.contains(&accepted), "{name}: {found:?}");
     }
     assert!(!format!("{found:?}").contains("key-of-the-doctor"), "{found:?}");
     drop(sim);
     let gone = doctor("any");
-    assert!(gone.out.contains("fault llm openai: ") && gone.out.contains("check the network"), "{gone:?}");
+    for name in ["stt openai", "llm openai"] {
+        assert!(gone.out.contains(&format!("fault {name}: ")), "{name}: {gone:?}");
+    }
+    assert!(gone.out.contains("check the network"), "{gone:?}");
 }

@@ -60,7 +60,12 @@ async fn a_call_over_the_cloud_is_answered_and_its_log_has_no_key_and_no_word() 
     if !has_weights() {
         return;
     }
-    for stt in ["deepgram", "elevenlabs"] {
+    let recognisers = [
+        ("deepgram", Endpoint::DeepgramLive),
+        ("elevenlabs", Endpoint::ScribeRealtime),
+        ("openai", Endpoint::Transcription),
+    ];
+    for (stt, hearing) in recognisers {
         let cloud = Cloud::start(script()).await.expect("stand-ins");
         let folder = Folder::new();
         let (base, openai) = (cloud.base_url(), format!("{}/v1", cloud.base_url()));
@@ -68,8 +73,7 @@ async fn a_call_over_the_cloud_is_answered_and_its_log_has_no_key_and_no_word() 
         let (stored, audible) = ask(&server, "q02").await;
         assert_eq!((said(&stored, 0), said(&stored, 1)), (HEARD, ANSWER), "{stt}: {stored}");
         assert!(audible > 0, "{stt}: no sound");
-        let endpoint = if stt == "deepgram" { Endpoint::DeepgramLive } else { Endpoint::ScribeRealtime };
-        for endpoint in [endpoint, Endpoint::Chat, Endpoint::TtsMulti] {
+        for endpoint in [hearing, Endpoint::Chat, Endpoint::TtsMulti] {
             assert!(cloud.seen().requests(endpoint) > 0, "{stt}: {endpoint:?} was not asked");
         }
         let health = ask_for(server.address, "/health", &["Host: localhost"]).await.body;
@@ -104,7 +108,7 @@ async fn with_every_service_gone_the_local_providers_answer() {
     cloud.close_port().await;
     let folder = Folder::new();
     let (base, openai) = (cloud.base_url(), format!("{}/v1", cloud.base_url()));
-    let server = Server::start_with(&folder, &settings(&base, &openai, "deepgram,local"));
+    let server = Server::start_with(&folder, &settings(&base, &openai, "deepgram,openai,local"));
     let (stored, audible) = ask(&server, "q02").await;
     assert_understood(&question("q02").words, said(&stored, 0));
     assert!(said(&stored, 1).contains("525") && audible > 0, "{stored}");
