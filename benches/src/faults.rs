@@ -27,6 +27,7 @@ use voice_core::resilience::Deadlines;
 use voice_core::session::Engine;
 use voice_core::stt::deepgram::DeepgramConfig;
 use voice_core::stt::elevenlabs::ScribeConfig;
+use voice_core::stt::openai::{OpenAiTranscriber, TranscriberLimits, TranscriptionConfig};
 use voice_core::stt::{RecogniserCandidate, ResilientRecogniser, SocketRecogniser, SpeechToText};
 use voice_core::tts::elevenlabs::{ElevenLabs, ElevenLabsConfig, SpeechLimits};
 use voice_core::tts::{ResilientVoice, VoiceCandidate};
@@ -67,6 +68,8 @@ pub enum Subject {
     Deepgram,
     /// Scribe, then Deepgram live.
     Scribe,
+    /// An OpenAI-compatible transcription, then Deepgram live.
+    Transcription,
     /// An OpenAI-compatible server, then another.
     OpenAi,
     /// ElevenLabs over sockets, then over HTTP.
@@ -76,12 +79,20 @@ pub enum Subject {
 }
 
 impl Subject {
-    const ALL: [Self; 5] = [Self::Deepgram, Self::Scribe, Self::OpenAi, Self::SpeechSocket, Self::SpeechHttp];
+    const ALL: [Self; 6] = [
+        Self::Deepgram,
+        Self::Scribe,
+        Self::Transcription,
+        Self::OpenAi,
+        Self::SpeechSocket,
+        Self::SpeechHttp,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Deepgram => "Deepgram live",
             Self::Scribe => "ElevenLabs Scribe",
+            Self::Transcription => "OpenAI-compatible transcription",
             Self::OpenAi => "OpenAI-compatible chat",
             Self::SpeechSocket => "ElevenLabs sockets",
             Self::SpeechHttp => "ElevenLabs over HTTP",
@@ -90,7 +101,7 @@ impl Subject {
 
     fn stage(self) -> Stage {
         match self {
-            Self::Deepgram | Self::Scribe => Stage::Stt,
+            Self::Deepgram | Self::Scribe | Self::Transcription => Stage::Stt,
             Self::OpenAi => Stage::Llm,
             Self::SpeechSocket | Self::SpeechHttp => Stage::Tts,
         }
@@ -250,9 +261,14 @@ fn engine(subject: Subject, bad: &str, good: &str) -> Result<Engine, Trouble> {
         let config = ScribeConfig::builder(KEY).base_url(base).build()?;
         Ok(Arc::new(SocketRecogniser::scribe(config, connector.clone())))
     };
+    let transcription = |base: &str| -> Result<Arc<dyn SpeechToText>, Trouble> {
+        let config = TranscriptionConfig::builder(Some(KEY)).base_url(&format!("{base}/v1")).build()?;
+        Ok(Arc::new(OpenAiTranscriber::new(config, http.clone(), TranscriberLimits::default())))
+    };
     let hearing = match subject {
         Subject::Deepgram => [deepgram(bad)?, scribe(good)?],
         Subject::Scribe => [scribe(bad)?, deepgram(good)?],
+        Subject::Transcription => [transcription(bad)?, deepgram(good)?],
         _ => [deepgram(good)?, scribe(good)?],
     };
     let chat = |base: &str| -> Result<Candidate, Trouble> {

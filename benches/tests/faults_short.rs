@@ -5,7 +5,7 @@ use voice_benches::faults::{run, some_cells};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_fails_the_caller_hears_the_answer_once_or_is_told() {
     let cells = some_cells();
-    assert_eq!(cells.len(), 45);
+    assert_eq!(cells.len(), 54);
     let broken: Vec<String> = run(cells)
         .await
         .into_iter()
