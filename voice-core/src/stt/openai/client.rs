@@ -81,7 +81,7 @@ impl OpenAiTranscriber {
             Err(ProviderError::Misconfigured { .. }) => {
                 let answer = self.send(EMPTY_FORM.0, Bytes::from_static(EMPTY_FORM.1)).await;
                 match answer {
-                    // whisper.cpp refuses with status 200.
+                    // Older whisper.cpp servers refuse with status 200.
                     Ok(body) => check_refused(&body),
                     Err(ProviderError::Rejected { .. }) => Ok(()),
                     Err(error) => Err(error),
