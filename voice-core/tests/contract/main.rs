@@ -92,7 +92,7 @@ table! { recognisers, recogniser, SENTENCES:
     deepgram_live,
     deepgram_flux,
     scribe,
-    // openai_transcription, with its function in `providers`, when its client is there.
+    openai_transcription,
     line_up,
     line_up_whose_first_is_refused,
     scripted,
@@ -102,7 +102,7 @@ table! { recognisers, recogniser, SENTENCES:
 table! { lost_recognisers, recogniser, LOST:
     deepgram_refused,
     scribe_refused,
-    // openai_transcription_refused, likewise.
+    openai_transcription_refused,
     line_up_refused,
     scripted_that_fails,
     local_with_a_broken_model,

@@ -149,6 +149,13 @@ fn scribe(cloud: &Cloud) -> voice_core::stt::SocketRecogniser {
     SocketRecogniser::scribe(config, ways().0).with_reconnect(reconnect())
 }
 
+fn transcriber(cloud: &Cloud) -> voice_core::stt::openai::OpenAiTranscriber {
+    use voice_core::stt::openai::{OpenAiTranscriber, TranscriberLimits, TranscriptionConfig};
+    let address = format!("{}/v1", cloud.base_url());
+    let config = TranscriptionConfig::builder(Some(KEY)).base_url(&address).build().unwrap();
+    OpenAiTranscriber::new(config, ways().1, TranscriberLimits::default())
+}
+
 fn in_line(
     recognisers: impl IntoIterator<Item = voice_core::stt::SocketRecogniser>,
 ) -> voice_core::stt::ResilientRecogniser {
@@ -177,6 +184,13 @@ pub(crate) mod recognisers {
     pub(crate) async fn scribe() -> Option<Recogniser> {
         let cloud = cloud(Dialect::OpenAi).await;
         Some(Recogniser::new(super::scribe(&cloud)).of(cloud))
+    }
+
+    pub(crate) async fn openai_transcription() -> Option<Recogniser> {
+        let cloud = cloud(Dialect::OpenAi).await;
+        let transcriber = Recogniser::new(transcriber(&cloud));
+        // They stay with the client, for the next call.
+        Some(Recogniser { keeps_connections: true, ..transcriber.of(cloud) })
     }
 
     pub(crate) async fn line_up() -> Option<Recogniser> {
@@ -229,6 +243,11 @@ pub(crate) mod lost_recognisers {
     pub(crate) async fn scribe_refused() -> Option<Recogniser> {
         let cloud = refusing_cloud().await;
         early(Recogniser::new(scribe(&cloud)).of(cloud))
+    }
+
+    pub(crate) async fn openai_transcription_refused() -> Option<Recogniser> {
+        let cloud = refusing_cloud().await;
+        Some(Recogniser::new(transcriber(&cloud)).of(cloud))
     }
 
     pub(crate) async fn line_up_refused() -> Option<Recogniser> {

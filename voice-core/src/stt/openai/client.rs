@@ -24,7 +24,7 @@ use crate::error::ProviderError;
 use crate::net::HttpClient;
 use crate::net::http::{beginning, whole};
 use crate::resilience::{Backoff, Fraction, Remedy, Seed, judge};
-use crate::stt::told::{Told, telling};
+use crate::stt::told::{MOST_TOGETHER, Told, telling};
 use crate::stt::{AbsentRecogniser, MOST_MESSAGE, SpeechToText, SttEvents, SttOptions, SttStream};
 use crate::time::SessionTime;
 use crate::wire::{MOST_ERROR_BODY, parse_retry_after};
@@ -152,7 +152,7 @@ impl SpeechToText for OpenAiTranscriber {
             return AbsentRecogniser::new(reason).open(options, events);
         };
         let config = self.config.for_call(&options);
-        let (stream, orders) = telling(WAITING);
+        let (stream, orders) = telling(WAITING, MOST_TOGETHER);
         let line = Line {
             machine: WholeUtterances::new(config.clone()),
             transcriber: Self { config, ..self.clone() },
