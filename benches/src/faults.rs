@@ -42,8 +42,8 @@ use voice_server::data::{DEMO_ORGANIZATION, SqliteStore, Store as _};
 use voice_server::engine::Built;
 use voice_server::shutdown;
 
-use crate::recorded;
 use crate::socket::{self, Message};
+use crate::{logged, recorded};
 
 /// The answer begins to be heard within this time of the question, whatever fails: two attempts that are waited for and one
 /// that is well, at any one stage. Twice what a quiet machine takes.
@@ -53,6 +53,10 @@ const CALL: Duration = Duration::from_secs(45);
 /// Calls at once: the waits of the faults overlap, the computing hardly shows.
 const AT_ONCE: usize = 12;
 
+/// The key of every provider.
+const KEY: &str = "key-of-the-matrix";
+/// No key, and none of the caller's words or of ours, may stand in a log.
+const SECRET: [&str; 5] = [KEY, "Maple", "five hundred thousand", "large garden", "see it on Friday"];
 /// What the caller is understood to say, whoever listens.
 const HEARD: &str = "How much is the house on Maple Street?";
 /// What is answered, whoever answers: two clauses of one sentence and another sentence.
@@ -203,8 +207,9 @@ pub struct Finding {
     pub after: Duration,
 }
 
-/// Runs cells, a dozen at a time.
+/// Runs cells, a dozen at a time. What they log is watched; see [`check_log`].
 pub async fn run(cells: Vec<Cell>) -> Vec<Finding> {
+    logged::watch(&SECRET);
     let count = cells.len();
     let runs = stream::iter(cells.into_iter().enumerate()).map(|(at, cell)| async move {
         let finding = tokio::spawn(one(cell)).await.unwrap_or_else(|error| Finding {
@@ -220,6 +225,18 @@ pub async fn run(cells: Vec<Cell>) -> Vec<Finding> {
         finding
     });
     runs.buffered(AT_ONCE).collect().await
+}
+
+/// Checks what was logged by the cells that ran in this process.
+///
+/// # Errors
+/// A key or words of a call stand in a line, or there is so little that the check means nothing.
+pub fn check_log() -> Result<u64, String> {
+    match logged::seen() {
+        (_, found) if !found.is_empty() => Err(format!("in the log stand {found:?}")),
+        (lines, _) if lines < 1_000 => Err(format!("only {lines} lines were logged")),
+        (lines, _) => Ok(lines),
+    }
 }
 
 async fn one(cell: Cell) -> Finding {
@@ -250,7 +267,6 @@ type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 /// The providers of a cell: the first of a stage at `bad`, the second at `good`.
 fn engine(subject: Subject, bad: &str, good: &str) -> Result<Engine, Trouble> {
-    const KEY: &str = "key-of-the-matrix";
     let (connector, http) = (Connector::new()?, HttpClient::new()?);
     let deadlines = Deadlines::default();
     let deepgram = |base: &str| -> Result<Arc<dyn SpeechToText>, Trouble> {
@@ -544,6 +560,8 @@ pub fn run_all(options: &Options) -> io::Result<()> {
     after.retain(|ms| *ms < CALL.as_secs_f64() * 1_000.0);
     let spread = crate::figures::Spread::of(after);
     println!("faults: {} cells, {broken} broken; the answer began after {spread}", findings.len());
+    let lines = check_log().map_err(io::Error::other)?;
+    println!("  no key and no word of a call in {lines} lines of log");
     crate::figures::write_result(
         "faults",
         serde_json::json!({ "cells": findings.len(), "broken": broken, "first_sound_ms": spread }),
