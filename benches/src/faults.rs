@@ -56,7 +56,7 @@ const AT_ONCE: usize = 12;
 /// The key of every provider.
 const KEY: &str = "key-of-the-matrix";
 /// No key, and none of the caller's words or of ours, may stand in a log.
-const SECRET: [&str; 5] = [KEY, "Maple", "five hundred thousand", "large garden", "see it on Friday"];
+const SECRET: [&str; 5] = [KEY, "Maple", "thousand", "garden", "Friday"];
 /// What the caller is understood to say, whoever listens.
 const HEARD: &str = "How much is the house on Maple Street?";
 /// What is answered, whoever answers: two clauses of one sentence and another sentence.

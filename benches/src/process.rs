@@ -85,7 +85,7 @@ impl Server {
     pub fn peer(program: &Path, arguments: &[&str], services: &str, log: &Path) -> io::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let begun = Instant::now();
-        let mut command = pinned(program, SERVER_CORE);
+        let mut command = mortal(program, SERVER_CORE);
         command.args(arguments).arg(format!("--port={}", address.port()));
         command.arg(format!("--services={services}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).process_group(0);
@@ -246,6 +246,17 @@ pub fn pinned(program: &Path, core: usize) -> Command {
     }
     let mut command = Command::new("taskset");
     command.arg("-c").arg(core.to_string()).arg(program);
+    command
+}
+
+/// The same for a program that would not see the end of this one: where the system can, it is ended with it.
+fn mortal(program: &Path, core: usize) -> Command {
+    let inner = pinned(program, core);
+    if Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return inner;
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(inner.get_program()).args(inner.get_args());
     command
 }
 

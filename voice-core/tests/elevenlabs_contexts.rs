@@ -24,7 +24,7 @@ fn contexts() -> Contexts {
 
 fn opened() -> Contexts {
     let mut contexts = contexts();
-    contexts.handle_opened(0, at(0));
+    contexts.handle_opened(0, Duration::ZERO, at(0));
     contexts
 }
 
@@ -94,7 +94,7 @@ fn what_is_said_before_the_socket_is_open_waits_for_it() {
     c.handle_clause(R1, "Hello.", at(1));
     assert!(sent(&mut c).is_empty());
     assert_eq!(c.poll_timeout(), None);
-    c.handle_opened(0, at(3_000));
+    c.handle_opened(0, Duration::ZERO, at(3_000));
     assert_eq!(sent(&mut c).len(), 2);
     assert!(said(&mut c).is_empty(), "the wait for the socket counts for nothing");
 }
@@ -369,7 +369,7 @@ fn no_order_of_events_breaks_a_rule_of_the_service_or_loses_a_reply() {
                     c.handle_cancel(id, now);
                     replies.remove(&id);
                 }
-                (4, _) => c.handle_opened(0, now),
+                (4, _) => c.handle_opened(0, Duration::ZERO, now),
                 _ => {
                     now += random.up_to(Duration::from_millis(400));
                     service.step(&mut c, &mut random, now);
@@ -379,7 +379,7 @@ fn no_order_of_events_breaks_a_rule_of_the_service_or_loses_a_reply() {
                 }
             }
             if step == 300 {
-                c.handle_opened(0, now);
+                c.handle_opened(0, Duration::ZERO, now);
                 replies.keys().for_each(|id| c.handle_end(*id, now));
             }
             sent(&mut c).iter().for_each(|message| service.take(message, now));

@@ -79,10 +79,13 @@ impl Built {
         }
     }
 
-    /// Has the greeting spoken once, beside everything else, unless an earlier start did.
-    fn make_greeting_ready(&mut self, data: &Path) {
+    /// Takes the greeting's sound from an earlier start; what is missing is spoken once, beside everything else.
+    async fn make_greeting_ready(&mut self, data: &Path) {
         let (Some(phrases), true) = (self.phrases.clone(), self.speaks) else { return };
         let (engine, store) = (self.engine.clone(), PhraseFolder::of(data));
+        let (voice, options) = engine.voice();
+        phrases.recall(voice, options, GREETING, &store).await;
+        let engine = engine.clone();
         self.watching.spawn(async move {
             let (voice, options) = engine.voice();
             // The first caller then hears it as the voice makes it, a little later.
@@ -112,7 +115,7 @@ pub(crate) async fn start(config: &Config, arrival: &Arrival) -> Result<Arc<Buil
         arrival.loading();
     }
     let mut built = build(config, Policy::default()).await?;
-    built.make_greeting_ready(&config.data);
+    built.make_greeting_ready(&config.data).await;
     let built = Arc::new(built);
     arrival.ready(built.clone());
     Ok(built)

@@ -1,6 +1,6 @@
 //! Numbers for Prometheus: calls, turns with their latency by stage, providers with their breakers, the phrase cache.
 //!
-//! Turns are counted as they are stored; everything else is read when it is asked for. Names follow Prometheus' rules:
+//! Turns are counted once they were written down, or given up; everything else is read when it is asked for. Names follow Prometheus' rules:
 //! seconds, bytes, `_total` for counters. The text is OpenMetrics 1.0, which Prometheus takes as it is. No label holds
 //! anything that a caller said or is.
 
@@ -83,7 +83,7 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let (turns, interrupted) = (Counter::default(), Counter::default());
         let latency = Family::<Stage, Histogram>::new_with_constructor(histogram);
-        registry.register("voice_turns", "Turns that were answered", turns.clone());
+        registry.register("voice_turns", "Turns of callers", turns.clone());
         registry.register(
             "voice_turns_interrupted",
             "Turns whose answer the caller cut short",
@@ -100,14 +100,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a turn that was stored.
+    /// Counts a turn. A greeting is none.
     pub fn note_turn(&self, turn: &TurnRecord) {
+        if turn.turn == 0 {
+            return;
+        }
         self.0.turns.inc();
         if turn.interrupted {
             self.0.interrupted.inc();
         }
-        // A greeting answers nobody, and a turn without sound has no latency.
-        if turn.turn == 0 || turn.ledger.is_empty() {
+        // A turn without sound has no latency.
+        if turn.ledger.is_empty() {
             return;
         }
         let seconds = |micros: u64| micros as f64 / 1e6;
@@ -251,7 +254,7 @@ mod tests {
         let text = metrics.text(2, &vitals).expect("text");
         for line in [
             "voice_calls 2",
-            "voice_turns_total 3",
+            "voice_turns_total 2",
             "voice_turns_interrupted_total 1",
             "voice_turn_latency_seconds_count{stage=\"total\"} 2",
             "voice_turn_latency_seconds_bucket{le=\"0.3\",stage=\"total\"} 2",

@@ -4,7 +4,7 @@
 //! a caller. A file that cannot be read or written costs a request to the voice and nothing else.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -22,6 +22,8 @@ impl PhraseFolder {
     }
 
     fn file(&self, key: &str) -> PathBuf {
+        // Another version may speak with other weights or settings under the same words.
+        let key = format!("{}\n{key}", env!("CARGO_PKG_VERSION"));
         let name = Sha256::digest(key.as_bytes())
             .iter()
             .fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
@@ -54,6 +56,8 @@ impl PhraseFolder {
 
 /// Phrases on disk, some 10 MB.
 const MOST_FILES: usize = 64;
+/// After that it is spoken anew: a service may have changed its voice, an account its settings. 30 days.
+const OLDEST: Duration = Duration::from_secs(30 * 86_400);
 /// Bytes of a file that can be a phrase: 15 s at 48 kHz and its words.
 const MOST_BYTES: u64 = 2 << 20;
 
@@ -61,8 +65,9 @@ impl PhraseStore for PhraseFolder {
     fn load<'s>(&'s self, key: &'s str) -> BoxFuture<'s, Option<Bytes>> {
         let file = self.file(key);
         Box::pin(async move {
-            let length = tokio::fs::metadata(&file).await.ok()?.len();
-            if length > MOST_BYTES {
+            let found = tokio::fs::metadata(&file).await.ok()?;
+            let aged = found.modified().ok()?.elapsed().is_ok_and(|age| age > OLDEST);
+            if aged || found.len() > MOST_BYTES {
                 return None;
             }
             tokio::fs::read(&file).await.ok().map(Bytes::from)

@@ -14,7 +14,7 @@ use crate::http::{Problem, locality};
 /// Numbers as OpenMetrics text.
 ///
 /// # Errors
-/// 403 where the peer is not this machine, or a proxy forwarded the request.
+/// 403 where the peer is not this machine, a proxy forwarded the request, or `Host` names another machine.
 pub async fn report(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
     if !is_near(&parts) {
         return Err(Problem::forbidden(
@@ -33,6 +33,8 @@ fn is_near(parts: &Parts) -> bool {
     let headers: &HeaderMap = &parts.headers;
     // A request whose peer is unknown cannot be shown to come from here.
     parts.extensions.get::<ConnectInfo<SocketAddr>>().is_some_and(|ConnectInfo(peer)| {
-        locality::is_loopback(peer.ip()) && locality::forwarded_by(headers).is_none()
+        // A page of another site that got its name to point here would say that name.
+        let named = locality::host(&parts.uri, headers).is_some_and(locality::names_this_machine);
+        locality::is_loopback(peer.ip()) && locality::forwarded_by(headers).is_none() && named
     })
 }

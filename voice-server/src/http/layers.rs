@@ -78,8 +78,8 @@ async fn log(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (status, ms) = (response.status().as_u16(), begun.elapsed().as_millis() as u64);
-    // Orchestrators ask every few seconds; their lines would hide the others.
-    if path.starts_with("/health") {
+    // Orchestrators and collectors ask every few seconds; their lines would hide the others.
+    if path.starts_with("/health") || path == "/metrics" {
         tracing::debug!(%method, path, status, ms, id, "request");
     } else {
         tracing::info!(%method, path, status, ms, id, "request");

@@ -222,7 +222,8 @@ impl TextToSpeech for ElevenLabs {
         self.0.config.for_call(options).ok().map(|config| config.sound())
     }
 
-    /// Connects at once, so that the first reply finds an open socket. Dropping the voice closes it.
+    /// Connects at once, or takes a socket that a call has left, so that the first reply finds an open one. Dropping
+    /// the voice leaves it to the next call for some seconds.
     fn open(&self, options: VoiceOptions) -> Box<dyn Voice> {
         let config = match self.0.config.for_call(&options) {
             Ok(config) => config,

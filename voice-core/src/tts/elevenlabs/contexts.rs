@@ -99,6 +99,8 @@ pub struct Contexts {
     outbox: VecDeque<String>,
     events: VecDeque<ContextEvent>,
     last_sent: SessionTime,
+    /// When it was opened, and how long nothing had been sent over it before.
+    opened: (SessionTime, Duration),
     /// A context that should have ended did not.
     worn: bool,
     dropped: u64,
@@ -151,17 +153,19 @@ impl Contexts {
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             last_sent: SessionTime::ZERO,
+            opened: (SessionTime::ZERO, Duration::ZERO),
             worn: false,
             dropped: 0,
         }
     }
 
-    /// The socket is open. `next`: the number of its first context, 0 on a new one; on one that served before, a number
-    /// that was not used.
-    pub fn handle_opened(&mut self, next: u32, now: SessionTime) {
+    /// The socket is open. On one that served before, `next` is the number of its next context and nothing has been sent
+    /// for `idle`; both are zero on a new one.
+    pub fn handle_opened(&mut self, next: u32, idle: Duration, now: SessionTime) {
         if self.state == State::Opening {
             self.state = State::Open;
             self.next = next;
+            self.opened = (now, idle);
             self.last_sent = now;
             for reply in &mut self.replies {
                 reply.since = now;
@@ -174,7 +178,14 @@ impl Contexts {
     /// sent.
     pub fn rests(&self, now: SessionTime) -> Option<(u32, Duration)> {
         let quiet = self.replies.is_empty() && self.live.is_empty() && self.outbox.is_empty() && !self.worn;
-        (self.state == State::Open && quiet).then(|| (self.next, now.since(self.last_sent)))
+        (self.state == State::Open && quiet).then(|| (self.next, self.idle(now)))
+    }
+
+    /// How long nothing has been sent.
+    fn idle(&self, now: SessionTime) -> Duration {
+        let (opened, before) = self.opened;
+        let before = if self.last_sent == opened { before } else { Duration::ZERO };
+        now.since(self.last_sent) + before
     }
 
     /// A reply begins. Its context is opened, so that it is ready when the first clause comes.
@@ -282,7 +293,7 @@ impl Contexts {
             self.worn = true;
             self.fail(reply, limited("no context of the socket became free"), now);
         }
-        let idle = self.live.is_empty() && self.last_sent + self.limits.idle <= now;
+        let idle = self.live.is_empty() && self.idle(now) >= self.limits.idle;
         if self.state == State::Open && self.replies.is_empty() && (idle || self.worn) {
             self.state = State::Over;
             self.live.clear();
@@ -316,7 +327,9 @@ impl Contexts {
         let idle = self.live.is_empty() && self.replies.is_empty();
         let retire = match self.worn && self.replies.is_empty() {
             true => Some(SessionTime::ZERO),
-            false => idle.then(|| self.last_sent + self.limits.idle),
+            false => {
+                idle.then(|| self.last_sent + self.limits.idle.saturating_sub(self.idle(self.last_sent)))
+            }
         };
         waits.chain(slots).chain([retire]).flatten().min()
     }

@@ -118,6 +118,8 @@ struct Way {
     headers: Option<HeaderMap>,
     /// Number of its first context.
     contexts: u32,
+    /// How long nothing has been sent over it.
+    idle: Duration,
 }
 
 /// The way to the service.
@@ -178,12 +180,12 @@ impl Line {
                     let (reply, now) = (self.replies[at].reply, self.now());
                     self.contexts.handle_end(reply, now);
                 }
-                Woken::Connected(Ok(Way { address, socket, headers, contexts })) => {
+                Woken::Connected(Ok(Way { address, socket, headers, contexts, idle })) => {
                     if let Some(headers) = headers {
                         self.shared.handle_headers(&headers);
                     }
                     self.link = Link::Open { socket, address };
-                    self.contexts.handle_opened(contexts, self.now());
+                    self.contexts.handle_opened(contexts, idle, self.now());
                 }
                 Woken::Connected(Err(error)) => self.contexts.handle_refused(error),
                 Woken::Message(Incoming::Text(text)) => {
@@ -227,13 +229,14 @@ impl Line {
             async move {
                 let voice = shared.voice_id(&config).await?;
                 let address = wire::multi_stream_address(&config, &voice);
-                if let Some((socket, contexts)) = shared.parked.take(&address) {
-                    return Ok(Way { address, socket, headers: None, contexts });
+                if let Some((socket, contexts, idle)) = shared.parked.take(&address) {
+                    return Ok(Way { address, socket, headers: None, contexts, idle });
                 }
                 let key = std::iter::once((wire::KEY_HEADER, config.key().reveal().to_owned()));
                 match shared.connector.connect(PROVIDER, &address, key, shared.limits.socket).await {
                     Ok((socket, headers)) => {
-                        Ok(Way { address, socket: Box::new(socket), headers: Some(headers), contexts: 0 })
+                        let (socket, headers) = (Box::new(socket), Some(headers));
+                        Ok(Way { address, socket, headers, contexts: 0, idle: Duration::ZERO })
                     }
                     Err(ConnectError::Failed(error)) => Err(error),
                     Err(ConnectError::Refused(refusal)) => {
@@ -376,7 +379,7 @@ impl Line {
         let now = SessionTime::from_start(self.begun.elapsed());
         if let Some((contexts, idle)) = self.contexts.rests(now) {
             let waits = self.shared.limits.contexts.idle.saturating_sub(idle).min(self.shared.limits.parked);
-            match self.shared.parked.leave(address, socket, contexts) {
+            match self.shared.parked.leave(address, socket, contexts, idle) {
                 Ok(ticket) => {
                     sleep(waits).await;
                     let Some(left) = self.shared.parked.take_back(ticket) else { return };

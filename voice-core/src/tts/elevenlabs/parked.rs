@@ -4,8 +4,10 @@
 //! for as long as the service would keep it too. Who takes one looks whether it is still open. Caller: `over_sockets`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt as _;
+use tokio::time::Instant;
 
 use crate::net::{Incoming, Socket};
 
@@ -26,18 +28,22 @@ struct Place {
     socket: Box<Socket>,
     /// Contexts of its earlier calls have numbers below this.
     contexts: u32,
+    /// When something was sent over it.
+    sent: Instant,
 }
 
 /// More are closed: a burst of calls is over.
 const MOST_PLACES: usize = 16;
 
 impl Parked {
-    /// Leaves a socket, and gives what takes it away again; the socket comes back where there is no room.
+    /// Leaves a socket over which nothing has been sent for `idle`, and gives what takes it away again; the socket comes
+    /// back where there is no room.
     pub(super) fn leave(
         &self,
         address: String,
         socket: Box<Socket>,
         contexts: u32,
+        idle: Duration,
     ) -> Result<u64, Box<Socket>> {
         let mut lot = self.lock();
         if lot.places.len() >= MOST_PLACES {
@@ -45,7 +51,9 @@ impl Parked {
         }
         let ticket = lot.next;
         lot.next += 1;
-        lot.places.push(Place { ticket, address, socket, contexts });
+        let now = Instant::now();
+        let sent = now.checked_sub(idle).unwrap_or(now);
+        lot.places.push(Place { ticket, address, socket, contexts, sent });
         Ok(ticket)
     }
 
@@ -56,19 +64,20 @@ impl Parked {
         Some(lot.places.swap_remove(at).socket)
     }
 
-    /// An open socket to this address, the one that was left last, and the number of its next context.
-    pub(super) fn take(&self, address: &str) -> Option<(Box<Socket>, u32)> {
+    /// An open socket to this address, the one that was left last, the number of its next context, and how long nothing
+    /// has been sent over it.
+    pub(super) fn take(&self, address: &str) -> Option<(Box<Socket>, u32, Duration)> {
         loop {
             let place = {
                 let mut lot = self.lock();
                 let at = lot.places.iter().rposition(|place| place.address == address)?;
                 lot.places.remove(at)
             };
-            let Place { mut socket, contexts, .. } = place;
+            let Place { mut socket, contexts, sent, .. } = place;
             // What came meanwhile belongs to contexts that are over.
             loop {
                 match socket.next().now_or_never() {
-                    None => return Some((socket, contexts)),
+                    None => return Some((socket, contexts, sent.elapsed())),
                     Some(Incoming::Closed { .. }) => break,
                     Some(Incoming::Text(_) | Incoming::Binary(_)) => {}
                 }

@@ -1,13 +1,13 @@
 //! The wrapper around one voice that keeps what it says.
 //!
-//! A clause is kept when its end is told, and only then: of one that was broken off nothing is. Passes everything on as it
-//! comes.
+//! A clause is kept once its end was told and what follows shows that the end was there: a voice may tell it late. Of one that
+//! was broken off nothing is kept. Passes everything on as it comes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 
 use super::phrase::{LONGEST, Phrase, PhraseWord};
 use super::{PhraseCache, TextToSpeech, VoiceOptions, lead};
@@ -68,9 +68,17 @@ impl Voice for Keeping {
             samples: Vec::new(),
             too_long: false,
             words: Vec::new(),
+            held: None,
         };
-        let speech = self.voice.speak(reply, clauses.boxed());
-        speech.inspect(move |event| recording.handle(event.as_ref().ok())).boxed()
+        let speech = self.voice.speak(reply, clauses.boxed()).map(Some).chain(stream::iter([None]));
+        let recorded = speech.filter_map(move |event| {
+            match &event {
+                Some(event) => recording.handle(event.as_ref().ok()),
+                None => recording.finish(),
+            }
+            std::future::ready(event)
+        });
+        recorded.boxed()
     }
 }
 
@@ -88,6 +96,8 @@ struct Recording {
     too_long: bool,
     /// Words of this clause and of later ones.
     words: Vec<WordMark>,
+    /// The clause before this one, until the next end shows that its own end was where it was told.
+    held: Option<(String, Phrase)>,
 }
 
 impl Recording {
@@ -108,25 +118,45 @@ impl Recording {
                 }
             }
             Some(SpeechEvent::Alignment(words)) => self.words.extend_from_slice(words),
-            Some(SpeechEvent::ClauseEnd) => self.keep(),
-            // What it has of a clause after an error is not the whole.
-            None => self.too_long = true,
+            Some(SpeechEvent::ClauseEnd) => self.end_clause(),
+            None => {
+                // What it has of a clause after an error is not the whole, and where the one before ended is not certain.
+                self.too_long = true;
+                self.held = None;
+            }
         }
     }
 
-    fn keep(&mut self) {
+    /// The reply is over and was whole.
+    fn finish(&mut self) {
+        if let Some((text, phrase)) = self.held.take() {
+            self.cache.put(&self.sound, &text, phrase);
+        }
+    }
+
+    fn end_clause(&mut self) {
         let text = {
             let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
             texts.get(self.ended).cloned()
         };
         let samples = std::mem::take(&mut self.samples);
         let length = samples.len() as u64;
-        if let (Some(text), Some(rate), false) = (text, self.rate, self.too_long || length == 0) {
+        let (speaks, own) = (length > 0, self.ended);
+        let of_it = |word: &&WordMark| word.clause == own;
+        let sure = text.as_ref().is_some_and(|text| {
+            let words: Vec<usize> = self.words.iter().filter(of_it).map(|word| word.upto).collect();
+            is_bounded(text, speaks || self.too_long, &words)
+        });
+        match self.held.take() {
+            Some((text, phrase)) if sure => self.cache.put(&self.sound, &text, phrase),
+            _ => {}
+        }
+        if let (Some(text), Some(rate), true, true, false) = (text, self.rate, sure, speaks, self.too_long) {
             let from = rate.duration_of(self.before);
             let lasts = rate.duration_of(length);
             let within = |time: Duration| time.saturating_sub(from).min(lasts);
             let blank = lead(&text);
-            let words = self.words.iter().filter(|word| word.clause == self.ended && word.upto <= text.len());
+            let words = self.words.iter().filter(of_it).filter(|word| word.upto <= text.len());
             let words = words
                 .map(|word| PhraseWord {
                     upto: word.upto.saturating_sub(blank),
@@ -134,11 +164,40 @@ impl Recording {
                     end: within(word.end),
                 })
                 .collect();
-            self.cache.put(&self.sound, &text, Phrase { rate, samples, words });
+            self.held = Some((text, Phrase { rate, samples, words }));
         }
         self.before += length;
         self.ended += 1;
         self.too_long = false;
         self.words.retain(|word| word.clause >= self.ended);
+    }
+}
+
+/// Whether a clause's audio surely begins and ends with the clause. `words`: ends of those whose place was told. A voice may
+/// tell an end late, with the next clause's beginning in front of it: then a clause with words has no sound of its own,
+/// or, where places are told, lacks that of its first or last word.
+fn is_bounded(text: &str, speaks: bool, words: &[usize]) -> bool {
+    if !text.contains(char::is_alphanumeric) {
+        return true;
+    }
+    let (Some(&first), Some(&last)) = (words.first(), words.last()) else { return speaks };
+    let (Some(first), Some(rest)) = (text.get(..first), text.get(last..)) else { return false };
+    speaks && !first.trim().contains(char::is_whitespace) && !rest.contains(char::is_alphanumeric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clause_is_bounded_where_its_first_and_last_word_have_their_places() {
+        assert!(is_bounded(" It has two baths.", true, &[3, 7, 11, 18]));
+        assert!(is_bounded("It has two baths.", true, &[2, 16]), "the mark behind the last word");
+        assert!(is_bounded("It has two baths.", true, &[]), "a voice that tells no places");
+        assert!(is_bounded("...", false, &[]));
+        assert!(!is_bounded("It has two baths.", false, &[]), "its sound came with the clause before");
+        assert!(!is_bounded("It has two baths.", true, &[6, 16]), "the first word is missing");
+        assert!(!is_bounded("It has two baths.", true, &[2, 10]), "the last word is missing");
+        assert!(!is_bounded("It", true, &[9]), "a place behind the text");
     }
 }

@@ -119,20 +119,11 @@ impl PhraseCache {
         let Some(sound) = voice.sound(options) else { return Ok(0) };
         let sound: Arc<str> = sound.into();
         let clauses = clauses(text, &options.language);
-        let mut missing = Vec::new();
-        for clause in &clauses {
-            if self.get(&sound, clause).is_some() {
-                continue;
-            }
-            let kept = match store {
-                Some(store) => within(store.load(&store_key(&sound, clause))).await.flatten(),
-                None => None,
-            };
-            match kept.as_deref().and_then(Phrase::decode) {
-                Some(phrase) => self.put(&sound, clause, phrase),
-                None => missing.push(clause.clone()),
-            }
+        let mut missing = clauses.clone();
+        if let Some(store) = store {
+            self.recall(voice, options, text, store).await;
         }
+        missing.retain(|clause| self.get(&sound, clause).is_none());
         if missing.is_empty() {
             return Ok(clauses.len());
         }
@@ -154,6 +145,27 @@ impl PhraseCache {
             }
         }
         Ok(clauses.iter().filter(|clause| self.get(&sound, clause).is_some()).count())
+    }
+
+    /// The same as far as the store has it; asks no voice.
+    pub async fn recall(
+        &self,
+        voice: &dyn TextToSpeech,
+        options: &VoiceOptions,
+        text: &str,
+        store: &dyn PhraseStore,
+    ) {
+        let Some(sound) = voice.sound(options) else { return };
+        let sound: Arc<str> = sound.into();
+        for clause in clauses(text, &options.language) {
+            if self.get(&sound, &clause).is_some() {
+                continue;
+            }
+            let kept = within(store.load(&store_key(&sound, &clause))).await.flatten();
+            if let Some(phrase) = kept.as_deref().and_then(Phrase::decode) {
+                self.put(&sound, &clause, phrase);
+            }
+        }
     }
 
     fn get(&self, sound: &Arc<str>, clause: &str) -> Option<Arc<Phrase>> {
