@@ -1,11 +1,12 @@
 //! The voice activity network for all calls of an engine: windows that wait at the same moment are judged together.
 //!
 //! A network as small as this one spends half of its time on what a run costs whatever it judges. With few calls a
-//! window is judged alone and at once; with many, those that came while the thread was busy share one run. Callers:
+//! window is judged alone and at once; with many, those share a run that came within a moment of the one before. Callers:
 //! `listen`, which has at most one window under way.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 use tokio::sync::Notify;
@@ -23,6 +24,8 @@ pub(super) struct Judge {
 struct Waiting {
     slots: Vec<Arc<VadSlot>>,
     running: bool,
+    /// When the last run began.
+    last: Option<Instant>,
 }
 
 /// One call's window and network state, lent to the judge again and again.
@@ -40,7 +43,7 @@ pub(super) struct VadWork {
 impl Judge {
     pub(super) fn new(model: Arc<dyn VadModel>) -> Arc<Self> {
         let slots = Vec::with_capacity(MOST_WAITING);
-        Arc::new(Self { model, waiting: Mutex::new(Waiting { slots, running: false }) })
+        Arc::new(Self { model, waiting: Mutex::new(Waiting { slots, running: false, last: None }) })
     }
 
     /// Name of the model.
@@ -75,6 +78,17 @@ impl Judge {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets windows come together where a run has only just been: the thread sleeps, it does not compute.
+    fn gather(&self) {
+        let now = Instant::now();
+        let last = self.lock().last.replace(now);
+        let early = last.map_or(Duration::ZERO, |last| EVERY.saturating_sub(now - last));
+        if !early.is_zero() {
+            std::thread::sleep(early);
+            self.lock().last = Some(now + early);
+        }
+    }
+
     /// What waits, as far as one run takes it, oldest first. Empty: the judge has stopped.
     fn take(&self) -> SmallVec<[Arc<VadSlot>; MOST_TOGETHER]> {
         let mut waiting = self.lock();
@@ -88,12 +102,16 @@ impl Judge {
 
 /// Windows waiting at most: one a call for 4,096 calls.
 const MOST_WAITING: usize = 4_096;
+/// A run begins no sooner than this after the one before: 2 ms, of windows that come every 32 ms a call. With a call or two it
+/// delays next to nothing; with a hundred that talk each run has several windows.
+const EVERY: Duration = Duration::from_millis(2);
 /// Windows judged in one run. More of them gain little, and the first would wait for the last.
 const MOST_TOGETHER: usize = 16;
 
 impl Job for Judge {
     fn run(self: Arc<Self>) {
         loop {
+            self.gather();
             let slots = self.take();
             if slots.is_empty() {
                 return;
@@ -129,7 +147,6 @@ impl Job for Judge {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 
