@@ -1,10 +1,11 @@
 //! The voice activity network for all calls of an engine: windows that wait at the same moment are judged together.
 //!
 //! A network as small as this one spends half of its time on what a run costs whatever it judges. With few calls a
-//! window is judged alone and at once; with many, those share a run that came within a moment of the one before. Callers:
+//! window is judged at once; with many, those share a run that come within a moment of the one before. Callers:
 //! `listen`, which has at most one window under way.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use crate::vad::{VAD_WINDOW, VadModel, VadStream, VadTask};
 pub(super) struct Judge {
     model: Arc<dyn VadModel>,
     waiting: Mutex<Waiting>,
+    /// Calls that have a slot.
+    calls: Arc<AtomicUsize>,
 }
 
 /// Invariant: while `running`, a job of this judge is in the pool or being run, and takes what waits.
@@ -32,6 +35,23 @@ struct Waiting {
 pub(super) struct VadSlot {
     pub(super) bell: Arc<Notify>,
     pub(super) work: Mutex<VadWork>,
+    _call: Counted,
+}
+
+/// One more call, until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(calls: &Arc<AtomicUsize>) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) struct VadWork {
@@ -43,7 +63,8 @@ pub(super) struct VadWork {
 impl Judge {
     pub(super) fn new(model: Arc<dyn VadModel>) -> Arc<Self> {
         let slots = Vec::with_capacity(MOST_WAITING);
-        Arc::new(Self { model, waiting: Mutex::new(Waiting { slots, running: false, last: None }) })
+        let waiting = Mutex::new(Waiting { slots, running: false, last: None });
+        Arc::new(Self { model, waiting, calls: Arc::default() })
     }
 
     /// Name of the model.
@@ -54,7 +75,7 @@ impl Judge {
     /// A call's slot, as if silence had come before.
     pub(super) fn open(&self, bell: Arc<Notify>) -> Arc<VadSlot> {
         let work = VadWork { stream: self.model.open(), window: [0; VAD_WINDOW], result: None };
-        Arc::new(VadSlot { bell, work: Mutex::new(work) })
+        Arc::new(VadSlot { bell, work: Mutex::new(work), _call: Counted::new(&self.calls) })
     }
 
     /// Queues the window in a slot. `false`: too many wait or there is no thread, and it will not be judged.
@@ -80,6 +101,9 @@ impl Judge {
 
     /// Lets windows come together where a run has only just been: the thread sleeps, it does not compute.
     fn gather(&self) {
+        if self.calls.load(Ordering::Relaxed) < CROWD {
+            return;
+        }
         let now = Instant::now();
         let last = self.lock().last.replace(now);
         let early = last.map_or(Duration::ZERO, |last| EVERY.saturating_sub(now - last));
@@ -102,9 +126,10 @@ impl Judge {
 
 /// Windows waiting at most: one a call for 4,096 calls.
 const MOST_WAITING: usize = 4_096;
-/// A run begins no sooner than this after the one before: 2 ms, of windows that come every 32 ms a call. With a call or two it
-/// delays next to nothing; with a hundred that talk each run has several windows.
+/// With many calls a run begins no sooner than this after the one before: 2 ms, of windows that come every 32 ms a call.
 const EVERY: Duration = Duration::from_millis(2);
+/// So many calls have windows to share a run often enough. A recording that is played in fast is one call, and not held up.
+const CROWD: usize = 16;
 /// Windows judged in one run. More of them gain little, and the first would wait for the last.
 const MOST_TOGETHER: usize = 16;
 
@@ -145,7 +170,6 @@ impl Job for Judge {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     use super::*;
