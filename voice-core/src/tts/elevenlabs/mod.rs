@@ -74,6 +74,7 @@ impl ElevenLabsConfig {
     }
 
     /// Everything but the text that decides how it sounds; no secret.
+    #[cfg(feature = "cloud")]
     pub(super) fn sound(&self) -> String {
         let Self {
             base, voice, model, language, settings, seed, dictionaries, normalisation, format, ..
