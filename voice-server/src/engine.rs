@@ -85,12 +85,12 @@ impl Built {
         let (engine, store) = (self.engine.clone(), PhraseFolder::of(data));
         let (voice, options) = engine.voice();
         phrases.recall(voice, options, GREETING, &store).await;
-        let engine = engine.clone();
         self.watching.spawn(async move {
             let (voice, options) = engine.voice();
             // The first caller then hears it as the voice makes it, a little later.
-            if let Err(error) = phrases.warm(voice, options, GREETING, Some(&store)).await {
-                tracing::warn!(%error, "the greeting could not be made ready");
+            match phrases.warm(voice, options, GREETING, Some(&store)).await {
+                Ok(clauses) => tracing::debug!(clauses, "clauses of the greeting that are ready"),
+                Err(error) => tracing::warn!(%error, "the greeting could not be made ready"),
             }
         });
     }
