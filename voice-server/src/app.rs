@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::api::{conversations, health, metrics};
 use crate::cli::print::say;
 use crate::config::Config;
-use crate::data::{DEMO_ORGANIZATION, SqliteStore, Store};
+use crate::data::{DEMO_ORGANIZATION, PostgresStore, SqliteStore, Store, Timestamp};
 use crate::engine;
 use crate::error::Failure;
 use crate::http::{Problem, layers, server};
@@ -116,12 +116,6 @@ impl App {
         for note in &self.config.notes {
             let _ = writeln!(text, "  note     {note}");
         }
-        if self.config.database_url.is_some() {
-            let _ = writeln!(
-                text,
-                "  note     a Postgres address is set, but this version stores in the data folder"
-            );
-        }
         if !self.config.unused.is_empty() {
             let _ = writeln!(
                 text,
@@ -164,6 +158,26 @@ fn access(config: &Config) -> [String; 2] {
     [calls, reading]
 }
 
+/// The database that the settings name, brought up to this version; what a crash left active is ended.
+///
+/// # Errors
+/// It cannot be reached or used.
+pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    let (store, carried_since): (Arc<dyn Store>, _) = match &config.database_url {
+        None => (Arc::new(SqliteStore::open(&config.data).await?), Timestamp::now()),
+        Some(address) => {
+            let store = PostgresStore::open(address, config.database_pooling).await?;
+            // Other servers may carry calls of this database; none lasts as long as this.
+            (Arc::new(store), Timestamp::now().minus_millis(LONGEST_CALL_MS))
+        }
+    };
+    store.end_abandoned(carried_since).await?;
+    Ok(store)
+}
+
+/// A call that was begun this long ago is carried by nobody any more.
+const LONGEST_CALL_MS: u64 = 5 * 3_600_000;
+
 /// Starts the server of `config` and serves until SIGTERM or ctrl-c.
 ///
 /// # Errors
@@ -175,7 +189,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let unbound = |error: std::io::Error| Failure::Bind { address, detail: error.to_string() };
     let listener = TcpListener::bind(address).await.map_err(unbound)?;
     let address = listener.local_addr().map_err(unbound)?;
-    let store = Arc::new(SqliteStore::open(&config.data).await?);
+    let store = open_store(&config).await?;
     let (loading, arrival) = loading::channel();
     let app = App::new(config.clone(), store, Arc::new(loading), shutdown).await?;
     say!("{}", app.greeting(address));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{List, access, id_of};
 use crate::app::App;
-use crate::data::{Conversation, ConversationDetail, Cursor};
+use crate::data::{Conversation, ConversationDetail, ConversationFilter, Cursor};
 use crate::http::Problem;
 
 /// Conversations on one page where nothing is asked.
@@ -46,7 +46,8 @@ pub async fn list(
             Problem::bad_value("cursor", "cursor must be the nextCursor of an earlier answer")
         })?),
     };
-    let page = app.store.conversations(app.organization, cursor, limit).await?;
+    let page =
+        app.store.conversations(app.organization, ConversationFilter::default(), cursor, limit).await?;
     Ok(Json(List { items: page.items, next_cursor: page.next.map(Cursor::encode) }))
 }
 

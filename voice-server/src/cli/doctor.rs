@@ -18,7 +18,7 @@ use voice_core::turn::Policy;
 
 use super::print::say_line;
 use crate::config::{Config, Flags};
-use crate::data::{SqliteStore, Store as _};
+use crate::data::{SqliteStore, Upkeep as _};
 use crate::engine;
 use crate::error::Failure;
 use crate::providers::{Cloud, PROBE_LIMIT};

@@ -233,11 +233,21 @@ pub const KEYS: &[Key] = &[
         "data.database_url",
         Kind::Url(&["postgres", "postgresql"]),
         "the embedded SQLite",
-        Later("data (Postgres)"),
-        "Postgres that holds the data. Setting it ends the unconfigured state. In this version the data stays in \
-         the embedded SQLite, and the start says so.",
+        By("data"),
+        "Postgres 15 or newer that holds the data. Setting it ends the unconfigured state. Direct, or through a session or a \
+         transaction pooler, see `VOICE_DATABASE_POOLING`. Add `?sslmode=verify-full` to insist on TLS and a known name.",
     )
     .or("DATABASE_URL"),
+    key(
+        "VOICE_DATABASE_POOLING",
+        "data.database_pooling",
+        Kind::Choices(&["auto", "session", "transaction"]),
+        "auto",
+        By("data"),
+        "How Postgres is reached. `session`: direct or through a session pooler. `transaction`: through a transaction pooler; \
+         the tables are then brought up to date by `voice migrate` with another address. `auto`: `transaction` where the port \
+         is 6543, as Supabase has it, else `session`.",
+    ),
     key(
         "SUPABASE_URL",
         "data.supabase_url",

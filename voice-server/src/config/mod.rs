@@ -24,6 +24,8 @@ pub use providers::{CloudSettings, Stage};
 pub use secret::Secret;
 use sources::Given;
 
+use crate::data::postgres::Pooling;
+
 /// The checked settings of one server. Defaults are those of an unconfigured start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -49,8 +51,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Filter of the log lines. Default: `info`.
     pub log: String,
-    /// Postgres that holds the data. Unset: the embedded SQLite. Not used yet.
+    /// Postgres that holds the data. Unset: the embedded SQLite.
     pub database_url: Option<Secret>,
+    /// How connections reach it.
+    pub database_pooling: Pooling,
     /// Recognisers in order. Unset: those with a key, then the local one.
     pub stt: Option<Vec<&'static str>>,
     /// Answerers in order. Unset: those with a key, then the concierge.
@@ -88,6 +92,7 @@ impl Default for Config {
             max_connections: 1_024,
             log: "info".into(),
             database_url: None,
+            database_pooling: Pooling::Auto,
             stt: None,
             llm: None,
             tts: None,
@@ -265,6 +270,11 @@ impl Config {
             max_connections: size("VOICE_MAX_CONNECTIONS", plain.max_connections),
             log: text("VOICE_LOG").map(str::to_owned).unwrap_or(plain.log),
             database_url: text("SUPABASE_CONNECTION_STRING").map(Secret::new),
+            database_pooling: match choice("VOICE_DATABASE_POOLING").as_deref() {
+                Some(["session", ..]) => Pooling::Session,
+                Some(["transaction", ..]) => Pooling::Transaction,
+                _ => Pooling::Auto,
+            },
             stt: choice("VOICE_STT"),
             llm: choice("VOICE_LLM"),
             tts: choice("VOICE_TTS"),

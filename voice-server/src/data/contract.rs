@@ -3,17 +3,14 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Cursor, DEMO_ORGANIZATION, DataError, NewConversation, Speaker, Status, Store, Timestamp, Turn};
+use super::{
+    CallEnd, ConversationFilter, Cursor, DEMO_ORGANIZATION, DataError, NewConversation, Speaker, Status,
+    Store, Timestamp, Turn,
+};
 
 /// A conversation of the demo organization, created at `millis`.
 pub(super) fn conversation(id: Uuid, millis: i64) -> NewConversation {
-    NewConversation {
-        id,
-        organization_id: DEMO_ORGANIZATION,
-        client_phone: None,
-        metadata: json!({}),
-        created_at: Timestamp::from_millis(millis),
-    }
+    NewConversation::anonymous(id, DEMO_ORGANIZATION, Timestamp::from_millis(millis))
 }
 
 /// A turn whose every field is different from its default.
@@ -113,7 +110,10 @@ async fn an_end_is_kept(store: &dyn Store) {
     let id = Uuid::new_v4();
     store.open_conversation(conversation(id, 1)).await.expect("opened");
     for at in [50, 60] {
-        store.end_conversation(DEMO_ORGANIZATION, id, Timestamp::from_millis(at)).await.expect("ended");
+        store
+            .end_conversation(DEMO_ORGANIZATION, id, CallEnd::at(Timestamp::from_millis(at)))
+            .await
+            .expect("ended");
     }
     // A turn whose writing was delayed past the end is still stored.
     store.append_turn(DEMO_ORGANIZATION, id, turn(1)).await.expect("stored");
@@ -127,9 +127,16 @@ async fn another_organization_sees_and_changes_nothing(store: &dyn Store) {
     let (id, other) = (Uuid::new_v4(), Uuid::new_v4());
     store.open_conversation(conversation(id, 1)).await.expect("opened");
     assert_eq!(store.conversation(other, id).await.expect("read"), None);
-    assert!(store.conversations(other, None, 10).await.expect("read").items.is_empty());
+    assert!(
+        store
+            .conversations(other, ConversationFilter::default(), None, 10)
+            .await
+            .expect("read")
+            .items
+            .is_empty()
+    );
     assert!(matches!(store.append_turn(other, id, turn(1)).await, Err(DataError::NotFound)));
-    let end = store.end_conversation(other, id, Timestamp::from_millis(5)).await;
+    let end = store.end_conversation(other, id, CallEnd::at(Timestamp::from_millis(5))).await;
     assert!(matches!(end, Err(DataError::NotFound)));
     let found = store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found");
     assert_eq!((found.conversation.status, found.turns.len()), (Status::Active, 0));
@@ -142,7 +149,10 @@ async fn pages_hold_every_conversation_once_newest_first(store: &dyn Store) {
             store.open_conversation(conversation(Uuid::new_v4(), 5_000 + millis)).await.expect("opened");
         }
     }
-    let whole = store.conversations(DEMO_ORGANIZATION, None, 1_000).await.expect("read");
+    let whole = store
+        .conversations(DEMO_ORGANIZATION, ConversationFilter::default(), None, 1_000)
+        .await
+        .expect("read");
     assert_eq!(whole.next, None);
     let order: Vec<_> = whole.items.iter().map(|c| (c.created_at, c.id)).collect();
     assert!(order.windows(2).all(|pair| pair[0] > pair[1]), "newest first, ids break ties");
@@ -150,7 +160,10 @@ async fn pages_hold_every_conversation_once_newest_first(store: &dyn Store) {
         let mut paged = Vec::new();
         let mut cursor = None;
         loop {
-            let page = store.conversations(DEMO_ORGANIZATION, cursor, limit).await.expect("read");
+            let page = store
+                .conversations(DEMO_ORGANIZATION, ConversationFilter::default(), cursor, limit)
+                .await
+                .expect("read");
             assert!(page.items.len() <= limit as usize);
             paged.extend(page.items);
             let Some(next) = page.next else { break };

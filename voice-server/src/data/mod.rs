@@ -1,99 +1,88 @@
 //! Data: the one [`Store`] contract and the databases behind it.
 //!
-//! Every query names the organization whose rows it may see. A turn is durable when [`Store::append_turn`] has
-//! returned. Each database runs the same suite of tests, `contract`. Callers: `api` reads, `voice` writes.
+//! Every query names the organization whose rows it may see. A turn is durable when [`ConversationStore::append_turn`] has
+//! returned. The statements stand once, in `sql`, and are compiled for each database; each runs the same suite of tests,
+//! `contract`. Callers: `api` reads, `voice` writes, `auth` asks who somebody is.
 
 #[cfg(test)]
 mod contract;
+pub mod postgres;
 mod records;
-mod sqlite;
+pub mod sqlite;
+mod store;
 mod timestamp;
+mod types;
 
-use futures::future::BoxFuture;
 use uuid::Uuid;
 
-pub use records::{
-    Conversation, ConversationDetail, Cursor, DEMO_ORGANIZATION, NewConversation, Organization, Page,
-    Speaker, Status, Turn, Utterance,
-};
+pub use postgres::PostgresStore;
+pub use records::*;
 pub use sqlite::SqliteStore;
+pub use store::{Accounts, Answer, ConversationStore, Recordings, Store, Upkeep};
 pub use timestamp::Timestamp;
-
-/// Where conversations are kept. Dropping a future leaves a write either whole or not begun.
-pub trait Store: Send + Sync {
-    /// Answers if the database can be read.
-    fn ping(&self) -> BoxFuture<'_, Result<(), DataError>>;
-
-    /// The organization with this id.
-    fn organization(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Organization>, DataError>>;
-
-    /// Stores a new, active conversation.
-    ///
-    /// # Errors
-    /// [`DataError::Exists`] where any organization has a conversation with this id.
-    fn open_conversation(&self, new: NewConversation) -> BoxFuture<'_, Result<(), DataError>>;
-
-    /// Stores one turn. It is on the disk when this returns. The same turn may be given again: the last one holds.
-    ///
-    /// # Errors
-    /// [`DataError::NotFound`] where the organization has no such conversation.
-    fn append_turn(
-        &self,
-        organization: Uuid,
-        conversation: Uuid,
-        turn: Turn,
-    ) -> BoxFuture<'_, Result<(), DataError>>;
-
-    /// Marks a conversation as ended at `at`; an ended one keeps its first end.
-    ///
-    /// # Errors
-    /// [`DataError::NotFound`] where the organization has no such conversation.
-    fn end_conversation(
-        &self,
-        organization: Uuid,
-        conversation: Uuid,
-        at: Timestamp,
-    ) -> BoxFuture<'_, Result<(), DataError>>;
-
-    /// One conversation with its turns; `None` where the organization has none of this id.
-    fn conversation(
-        &self,
-        organization: Uuid,
-        id: Uuid,
-    ) -> BoxFuture<'_, Result<Option<ConversationDetail>, DataError>>;
-
-    /// The organization's conversations, newest first, at most `limit`, after `cursor` or from the newest.
-    fn conversations(
-        &self,
-        organization: Uuid,
-        cursor: Option<Cursor>,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Page, DataError>>;
-
-    /// Writes what is pending and closes. Later calls fail.
-    fn close(&self) -> BoxFuture<'_, ()>;
-}
 
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The id is in use. Take another.
-    #[error("a conversation with this id exists")]
+    /// The id, or another name that only one may have, is in use. Take another.
+    #[error("it exists already")]
     Exists,
     /// There is no such row, or it is another organization's.
-    #[error("no such conversation")]
+    #[error("there is no such thing")]
     NotFound,
+    /// Somebody changed the row meanwhile. Read it again.
+    #[error("it was changed meanwhile")]
+    Changed,
     /// The database cannot be reached, or is too busy. Try again later.
     #[error("the database does not answer")]
     Unavailable(#[source] sqlx::Error),
     /// A stored value is not what this version writes. File a bug.
     #[error("a stored value cannot be read: {0}")]
     Corrupt(String),
-    /// The folder or file of the embedded database cannot be used. Mend the configuration.
+    /// The folder, file or address of the database cannot be used. Mend the configuration.
     #[error("{0}")]
     Folder(String),
     /// The tables cannot be brought up to this version.
     #[error("the tables cannot be brought up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for DataError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        match &error {
+            sqlx::Error::Database(refusal) => match refusal.kind() {
+                ErrorKind::UniqueViolation => Self::Exists,
+                ErrorKind::ForeignKeyViolation => Self::NotFound,
+                _ => Self::Unavailable(error),
+            },
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
+                Self::Corrupt(error.to_string())
+            }
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+/// What a transaction may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// One organization's rows.
+    Of(Uuid),
+    /// All rows: signing in, keys, upkeep.
+    System,
+}
+
+/// An operation takes at most this long, waiting for a connection included.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Boxes an operation and limits its time.
+fn within<'s, T: Send>(operation: impl Future<Output = Result<T, DataError>> + Send + 's) -> Answer<'s, T> {
+    Box::pin(async move {
+        match tokio::time::timeout(DEADLINE, operation).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(DataError::Unavailable(sqlx::Error::PoolTimedOut)),
+        }
+    })
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
 
 /// A moment of wall time, to the millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,15 +32,28 @@ impl Timestamp {
     pub const fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add_unsigned(millis))
     }
+
+    /// The moment `millis` earlier.
+    pub const fn minus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(millis))
+    }
+
+    /// Reads RFC 3339, section 5.6, with any offset. What is finer than a millisecond is cut off.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_millisecond()))
+    }
 }
 
 impl fmt::Display for Timestamp {
     /// RFC 3339, section 5.6, with milliseconds and `Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, of_day) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
-        let (year, month, day) = civil(days);
-        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1_000)
+        // Years past 9999 have no form in RFC 3339; a clock that far off is shown at its end.
+        let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        });
+        write!(f, "{moment:.3}")
     }
 }
 
@@ -48,29 +63,23 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Milliseconds of a day.
-const DAY: i64 = 86_400_000;
-
-/// Year, month and day of the Gregorian calendar, from days since 1970-01-01.
-///
-/// Years are counted from March, so that the leap day is a year's last; 400 years are 146,097 days.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let from_march = days + 719_468;
-    let (era, of_era) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, turned) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + turned, month, day)
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .into()
+    }
 }
+
+impl utoipa::ToSchema for Timestamp {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn known_moments_are_written_as_the_calendar_has_them() {
+    fn known_moments_are_written_as_the_calendar_has_them_and_read_back() {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
@@ -82,18 +91,20 @@ mod tests {
             (1_000_000_000_000, "2001-09-09T01:46:40.000Z"),
         ] {
             assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+            assert_eq!(Timestamp::parse(text), Some(Timestamp::from_millis(millis)));
         }
     }
 
     #[test]
-    fn each_day_of_four_centuries_follows_the_one_before() {
-        let mut last = civil(-1);
-        for days in 0..146_097 {
-            let day = civil(days);
-            let next_day = day.2 == last.2 + 1 && day.1 == last.1 && day.0 == last.0;
-            let next_month = day.2 == 1 && (day.1 == last.1 + 1 || (day.1 == 1 && last.1 == 12));
-            assert!(next_day || next_month, "{last:?} then {day:?}");
-            last = day;
+    fn an_offset_is_counted_and_a_date_alone_is_no_moment() {
+        assert_eq!(Timestamp::parse("1970-01-01T01:00:00+01:00"), Some(Timestamp::from_millis(0)));
+        for text in ["", "1970-01-01", "1970-01-01T00:00:00", "yesterday", "1970-13-01T00:00:00Z"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_shown_at_the_end_of_the_calendar() {
+        assert!(Timestamp::from_millis(i64::MAX).to_string().starts_with("9999-12-30"));
     }
 }

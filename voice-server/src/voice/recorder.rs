@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::call::TurnRecord;
 use super::dating::Dated;
 use super::messages::ledger_ms;
-use crate::data::{DataError, Store, Timestamp, Turn};
+use crate::data::{CallEnd, DataError, Store, Timestamp, Turn};
 
 /// Turns that wait to be stored at most: about ten minutes of talk.
 pub(super) const QUEUE: usize = 64;
@@ -52,7 +52,7 @@ impl Recorder {
         // Turns are dated from the begin too: a wall clock that is set back in a call ends it not before its last turn.
         let (created, begun) = self.created;
         let at = created.plus_millis(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let write = || self.store.end_conversation(self.organization, self.conversation, at);
+        let write = || self.store.end_conversation(self.organization, self.conversation, CallEnd::at(at));
         if let Err(error) = persist(write).await {
             tracing::error!(conversation = %self.conversation, %error, "the end of a call was not stored");
         }
@@ -96,7 +96,7 @@ fn stored(Dated { record, started_ms, reply_started_ms }: Dated) -> Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DEMO_ORGANIZATION, NewConversation, SqliteStore};
+    use crate::data::{ConversationStore as _, DEMO_ORGANIZATION, NewConversation, SqliteStore};
 
     #[tokio::test]
     async fn a_call_ends_after_its_last_turn_also_where_the_wall_clock_is_set_back_meanwhile() {
@@ -106,13 +106,7 @@ mod tests {
         // The conversation was created by a clock that has been set back by an hour since.
         let created_at = Timestamp::now().plus_millis(3_600_000);
         let begun = Instant::now();
-        let new = NewConversation {
-            id: Uuid::new_v4(),
-            organization_id: organization,
-            client_phone: None,
-            metadata: serde_json::json!({}),
-            created_at,
-        };
+        let new = NewConversation::anonymous(Uuid::new_v4(), organization, created_at);
         let id = new.id;
         store.open_conversation(new).await.expect("a conversation");
         let (turns_in, turns) = mpsc::channel(QUEUE);

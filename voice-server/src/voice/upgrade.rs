@@ -87,13 +87,7 @@ pub async fn upgrade(
         .map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
     let created = (Timestamp::now(), Instant::now());
     if matches!(seat, Seat::Taken(_)) {
-        let new = NewConversation {
-            id,
-            organization_id: app.organization,
-            client_phone: None,
-            metadata: serde_json::json!({}),
-            created_at: created.0,
-        };
+        let new = NewConversation::anonymous(id, app.organization, created.0);
         app.store.open_conversation(new).await.map_err(|error| match error {
             // An anonymous caller may not join what exists, nor learn that it does.
             DataError::Exists => unknown(),

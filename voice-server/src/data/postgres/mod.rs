@@ -1,0 +1,178 @@
+//! Postgres 15 or newer, Supabase among it: direct, through a session pooler or through a transaction pooler.
+//!
+//! Each operation is one transaction that first says, for this transaction alone, whose rows it may see; row-level security
+//! holds it to that. Through a transaction pooler nothing may outlive a transaction, so statements have no names there.
+
+#[path = "../sql/mod.rs"]
+mod sql;
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{DataError, Scope};
+use crate::config::Secret;
+
+type Db = Postgres;
+type Row = PgRow;
+type Database = PostgresStore;
+
+/// A store in Postgres. Cheap to share.
+pub struct PostgresStore {
+    pool: PgPool,
+    /// Whether statements may have names: not where a pooler gives each transaction another connection.
+    named: bool,
+}
+
+/// The tables; each file's checksum is compared with what was applied.
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Connections that are kept open.
+const KEPT: u32 = 20;
+/// Connections at most.
+const MOST: u32 = 50;
+/// A connection is closed and made anew after this.
+const LIFETIME: Duration = Duration::from_secs(300);
+/// How long an operation waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Port of Supabase's transaction poolers.
+const TRANSACTION_PORT: u16 = 6_543;
+
+/// How connections reach the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// Through a transaction pooler where the port is Supabase's for that, 6543; else as a session.
+    #[default]
+    Auto,
+    /// Direct, or through a session pooler: a connection keeps its state.
+    Session,
+    /// Through a transaction pooler.
+    Transaction,
+}
+
+/// What this database has in words of its own.
+mod dialect {
+    /// Turns with all words of `$n`.
+    pub(super) const TURN_MATCHES: &str = "words @@ to_tsquery('simple', ";
+    pub(super) const TURN_MATCHES_END: &str = ")";
+
+    /// The words as the index wants them asked: all of them, the last one perhaps only begun.
+    pub(super) fn match_text(words: &[String]) -> String {
+        // Quotes make each word plain text; the words have none themselves.
+        let mut text = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" & ");
+        text.push_str(":*");
+        text
+    }
+
+    /// A refresh token by its hash, to be rotated. Locked until the end of the transaction.
+    pub(super) const TOKEN_TO_ROTATE: &str = "SELECT t.organization_id, t.user_id, t.family, t.expires_at, t.rotated_at,
+         t.revoked_at, u.disabled FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1 FOR UPDATE OF t";
+}
+
+impl PostgresStore {
+    /// Connects, and brings the tables up to this version, unless through a transaction pooler: that cannot hold the lock
+    /// which keeps two servers from doing so at the same time.
+    ///
+    /// # Errors
+    /// The address is wrong, the database does not answer, or its tables are of another version and must be migrated.
+    pub async fn open(address: &Secret, pooling: Pooling) -> Result<Self, DataError> {
+        let store = Self::connect(address, pooling).await?;
+        if store.named {
+            store.migrate().await?;
+        } else {
+            store.is_current().await?;
+        }
+        Ok(store)
+    }
+
+    /// Connects without looking at the tables.
+    ///
+    /// # Errors
+    /// The address is wrong or the database does not answer.
+    pub async fn connect(address: &Secret, pooling: Pooling) -> Result<Self, DataError> {
+        // What a driver says of an address may show its password, so none of it is passed on.
+        let options = PgConnectOptions::from_str(address.expose()).map_err(|_| {
+            DataError::Folder(
+                "the Postgres address cannot be read; it must be postgresql://USER:PASSWORD@HOST:PORT/NAME with \
+                 special characters in percent-encoding (SUPABASE_CONNECTION_STRING or DATABASE_URL)"
+                    .to_owned(),
+            )
+        })?;
+        let named = match pooling {
+            Pooling::Auto => options.get_port() != TRANSACTION_PORT,
+            Pooling::Session => true,
+            Pooling::Transaction => false,
+        };
+        let options = if named { options } else { options.statement_cache_capacity(0) };
+        let pool = PgPoolOptions::new()
+            .min_connections(KEPT)
+            .max_connections(MOST)
+            .max_lifetime(LIFETIME)
+            .test_before_acquire(true)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.application_name("voice"))
+            .await?;
+        Ok(Self { pool, named })
+    }
+
+    /// Brings the tables up to this version, forward only.
+    ///
+    /// # Errors
+    /// The tables were written by another version, or the database fails.
+    pub async fn migrate(&self) -> Result<(), DataError> {
+        if !self.named {
+            return Err(pooled());
+        }
+        MIGRATIONS.run(&self.pool).await.map_err(DataError::Migration)
+    }
+
+    async fn is_current(&self) -> Result<(), DataError> {
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+        let found = sqlx::query("SELECT max(version) AS version FROM _sqlx_migrations WHERE success")
+            .persistent(false)
+            .fetch_one(&self.pool)
+            .await;
+        match found {
+            Ok(row) if row.try_get::<Option<i64>, _>("version")? == Some(newest) => Ok(()),
+            Ok(_) => Err(pooled()),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Err(pooled()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn read(&self, scope: Scope) -> Result<sql::Work, DataError> {
+        self.begin("BEGIN READ ONLY", scope).await
+    }
+
+    async fn write(&self, scope: Scope) -> Result<sql::Work, DataError> {
+        self.begin("BEGIN", scope).await
+    }
+
+    /// Begin and settings go in one message.
+    async fn begin(&self, begin: &str, scope: Scope) -> Result<sql::Work, DataError> {
+        let setting = match scope {
+            Scope::Of(organization) => format!("set_config('voice.organization', '{organization}', TRUE)"),
+            Scope::System => "set_config('voice.scope', 'system', TRUE)".to_owned(),
+        };
+        // Only a UUID and words of this file are in it.
+        let statement = AssertSqlSafe(format!(
+            "{begin}; SELECT {setting}, set_config('statement_timeout', '8000', TRUE)"
+        ));
+        Ok(sql::Work::new(self.pool.begin_with(statement).await?, self.named))
+    }
+
+    async fn end(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn pooled() -> DataError {
+    DataError::Folder(
+        "the tables must be brought up to this version first: run `voice migrate` with the direct or the session \
+         pooler's address (port 5432), since a transaction pooler cannot do it"
+            .to_owned(),
+    )
+}

@@ -1,0 +1,342 @@
+//! Conversations and their turns.
+
+use sqlx::types::Json;
+use sqlx::{QueryBuilder, Row as _};
+use uuid::Uuid;
+
+use super::super::super::types::{Id, Moment, Word};
+use super::super::super::{
+    Answer, CallEnd, Caller, Conversation, ConversationChange, ConversationDetail, ConversationFilter,
+    ConversationStore, Conversations, Cursor, DataError, NewConversation, Page, Performance, Scope, Status,
+    Timestamp, Turn, within,
+};
+use super::accounts::{id_of, maybe_moment_of, moment_of};
+use super::{Database, Db, Row, Work, dialect, performance};
+
+/// A SELECT of all that a record holds, with its tail.
+macro_rules! of {
+    (conversation $tail:literal) => {
+        concat!(
+            "SELECT id, organization_id, CAST(status AS TEXT) AS status, client_phone, created_at, ended_at, metadata, \
+             user_id, notes, lead, viewings_booked, cost, revision FROM conversations ",
+            $tail
+        )
+    };
+    (turn $tail:literal) => {
+        concat!(
+            "SELECT conversation_id, turn, said, reply, heard, started_ms, reply_started_ms, interrupted, ledger, \
+             total_ms FROM turns ",
+            $tail
+        )
+    };
+}
+
+impl ConversationStore for Database {
+    fn open_conversation(&self, new: NewConversation) -> Answer<'_, ()> {
+        within(async move {
+            let mut work = self.write(Scope::Of(new.organization_id)).await?;
+            let query = work.query(
+                "INSERT INTO conversations (id, organization_id, status, client_phone, created_at, metadata, user_id,
+                                            key_id)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            );
+            let query = query
+                .bind(Id(new.id))
+                .bind(Id(new.organization_id))
+                .bind(Word(Status::Active.as_str()))
+                .bind(new.client_phone)
+                .bind(Moment(new.created_at))
+                .bind(Json(new.metadata))
+                .bind(new.user_id.map(Id))
+                .bind(new.key_id.map(Id));
+            query.execute(work.on()).await?;
+            work.commit().await
+        })
+    }
+
+    fn append_turn(&self, organization: Uuid, conversation: Uuid, turn: Turn) -> Answer<'_, ()> {
+        within(async move {
+            let mut work = self.write(Scope::Of(organization)).await?;
+            let query = work.query(
+                "INSERT INTO turns (organization_id, conversation_id, turn, said, reply, heard, started_ms,
+                                    reply_started_ms, interrupted, ledger, total_ms)
+                 SELECT organization_id, id, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM conversations
+                 WHERE id = $1 AND organization_id = $2
+                 ON CONFLICT (conversation_id, turn) DO UPDATE SET
+                     said = excluded.said, reply = excluded.reply, heard = excluded.heard,
+                     started_ms = excluded.started_ms, reply_started_ms = excluded.reply_started_ms,
+                     interrupted = excluded.interrupted, ledger = excluded.ledger, total_ms = excluded.total_ms",
+            );
+            let query = query
+                .bind(Id(conversation))
+                .bind(Id(organization))
+                .bind(i64::from(turn.turn))
+                .bind(turn.said)
+                .bind(turn.reply)
+                .bind(turn.heard)
+                .bind(to_stored(turn.started_ms))
+                .bind(to_stored(turn.reply_started_ms))
+                .bind(turn.interrupted)
+                .bind(Json(turn.ledger))
+                .bind(turn.total_ms);
+            if query.execute(work.on()).await?.rows_affected() == 0 {
+                return Err(DataError::NotFound);
+            }
+            work.commit().await
+        })
+    }
+
+    fn end_conversation(&self, organization: Uuid, conversation: Uuid, end: CallEnd) -> Answer<'_, ()> {
+        within(async move {
+            let mut work = self.write(Scope::Of(organization)).await?;
+            finish(&mut work, organization, conversation, Some(end)).await?;
+            work.commit().await
+        })
+    }
+
+    fn conversation(&self, organization: Uuid, id: Uuid) -> Answer<'_, Option<ConversationDetail>> {
+        within(async move {
+            // One transaction, so that turns and state are of the same moment.
+            let mut work = self.read(Scope::Of(organization)).await?;
+            detail(&mut work, organization, id).await
+        })
+    }
+
+    fn conversations(
+        &self,
+        organization: Uuid,
+        filter: ConversationFilter,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Answer<'_, Conversations> {
+        within(async move {
+            let mut work = self.read(Scope::Of(organization)).await?;
+            let mut query = listing(organization, &filter, cursor, limit);
+            let rows = work.built(&mut query).fetch_all(work.on()).await?;
+            let items = rows.iter().map(conversation_of).collect::<Result<Vec<_>, _>>()?;
+            Ok(Page::of(items, limit, |c| Cursor { created_at: c.created_at, id: c.id }))
+        })
+    }
+
+    fn change_conversation(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+        change: ConversationChange,
+        revision: Option<i64>,
+    ) -> Answer<'_, Conversation> {
+        within(async move {
+            let mut work = self.write(Scope::Of(organization)).await?;
+            let query = work.query(
+                "UPDATE conversations SET notes = coalesce($3, notes), lead = coalesce($4, lead),
+                     revision = revision + 1
+                 WHERE id = $1 AND organization_id = $2 AND ($5 IS NULL OR revision = $5)",
+            );
+            let query =
+                query.bind(Id(id)).bind(Id(organization)).bind(change.notes).bind(change.lead).bind(revision);
+            let changed = query.execute(work.on()).await?.rows_affected();
+            let now = conversation(&mut work, organization, id).await?.ok_or(DataError::NotFound)?;
+            if changed == 0 {
+                return Err(DataError::Changed);
+            }
+            work.commit().await?;
+            Ok(now)
+        })
+    }
+
+    fn history(&self, organization: Uuid, caller: Caller, limit: u32) -> Answer<'_, Vec<ConversationDetail>> {
+        within(async move {
+            let mut work = self.read(Scope::Of(organization)).await?;
+            let filter = match caller {
+                Caller::User(id) => ConversationFilter { user_id: Some(id), ..Default::default() },
+                Caller::Phone(phone) => {
+                    ConversationFilter { client_phone: Some(phone), ..Default::default() }
+                }
+            };
+            let filter = ConversationFilter { status: Some(Status::Ended), ..filter };
+            let mut query = listing(organization, &filter, None, limit);
+            let rows = work.built(&mut query).fetch_all(work.on()).await?;
+            let mut found = Vec::with_capacity(rows.len());
+            for row in rows.iter().take(limit as usize) {
+                let conversation = conversation_of(row)?;
+                let turns = turns(&mut work, conversation.id).await?;
+                found.push(ConversationDetail::new(conversation, turns));
+            }
+            Ok(found)
+        })
+    }
+
+    fn performance(
+        &self,
+        organization: Uuid,
+        user: Uuid,
+        from: Timestamp,
+        to: Timestamp,
+        zone: jiff::tz::TimeZone,
+    ) -> Answer<'_, Performance> {
+        within(async move {
+            let mut work = self.read(Scope::Of(organization)).await?;
+            performance::of(&mut work, organization, user, from, to, &zone).await
+        })
+    }
+
+    fn conversations_of_phone(&self, organization: Uuid, phone: String, limit: u32) -> Answer<'_, Vec<Uuid>> {
+        within(async move {
+            let mut work = self.read(Scope::Of(organization)).await?;
+            let query = work.query(
+                "SELECT id FROM conversations WHERE organization_id = $1 AND client_phone = $2
+                 ORDER BY created_at DESC LIMIT $3",
+            );
+            let query = query.bind(Id(organization)).bind(phone).bind(i64::from(limit));
+            query.fetch_all(work.on()).await?.iter().map(|row| id_of(row, "id")).collect()
+        })
+    }
+
+    fn erase_conversations(&self, organization: Uuid, ids: Vec<Uuid>) -> Answer<'_, u64> {
+        within(async move {
+            let mut work = self.write(Scope::Of(organization)).await?;
+            let mut erased = 0;
+            for id in ids {
+                // Turns, recordings and consents go with it.
+                let query = work.query("DELETE FROM conversations WHERE id = $1 AND organization_id = $2");
+                erased += query.bind(Id(id)).bind(Id(organization)).execute(work.on()).await?.rows_affected();
+            }
+            work.commit().await?;
+            Ok(erased)
+        })
+    }
+}
+
+/// The statement of a list; one entry more than asked tells whether a further page exists.
+fn listing(
+    organization: Uuid,
+    filter: &ConversationFilter,
+    cursor: Option<Cursor>,
+    limit: u32,
+) -> QueryBuilder<Db> {
+    let mut query = QueryBuilder::new(of!(conversation "WHERE organization_id = "));
+    query.push_bind(Id(organization));
+    if let Some(status) = filter.status {
+        query.push(" AND status = ").push_bind(Word(status.as_str()));
+    }
+    if let Some(user) = filter.user_id {
+        query.push(" AND user_id = ").push_bind(Id(user));
+    }
+    if let Some(phone) = &filter.client_phone {
+        query.push(" AND client_phone = ").push_bind(phone.clone());
+    }
+    if let Some(from) = filter.from {
+        query.push(" AND created_at >= ").push_bind(Moment(from));
+    }
+    if let Some(to) = filter.to {
+        query.push(" AND created_at < ").push_bind(Moment(to));
+    }
+    if let Some(lead) = filter.lead {
+        query.push(" AND lead = ").push_bind(lead);
+    }
+    if !filter.words.is_empty() {
+        query.push(" AND id IN (SELECT conversation_id FROM turns WHERE organization_id = ");
+        query.push_bind(Id(organization)).push(" AND ").push(dialect::TURN_MATCHES);
+        query.push_bind(dialect::match_text(&filter.words)).push(dialect::TURN_MATCHES_END).push(")");
+    }
+    if let Some(cursor) = cursor {
+        query.push(" AND (created_at, id) < (").push_bind(Moment(cursor.created_at));
+        query.push(", ").push_bind(Id(cursor.id)).push(")");
+    }
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    query
+}
+
+/// Ends a conversation and writes its transcript down; one that has ended keeps its end. `None`: at its last turn.
+pub(super) async fn finish(
+    work: &mut Work,
+    organization: Uuid,
+    id: Uuid,
+    end: Option<CallEnd>,
+) -> Result<(), DataError> {
+    let found = detail(work, organization, id).await?.ok_or(DataError::NotFound)?;
+    let last = found.turns.iter().map(|turn| turn.reply_started_ms).max().unwrap_or_default();
+    let end = end.unwrap_or_else(|| CallEnd::at(found.conversation.created_at.plus_millis(last)));
+    let query = work.query(
+        "UPDATE conversations SET transcript = $3, status = $4, ended_at = coalesce(ended_at, $5),
+             cost = coalesce(cost, $6), cost_micros = CASE WHEN cost IS NULL THEN $7 ELSE cost_micros END
+         WHERE id = $1 AND organization_id = $2",
+    );
+    let query = query
+        .bind(Id(id))
+        .bind(Id(organization))
+        .bind(Json(found.transcript))
+        .bind(Word(Status::Ended.as_str()))
+        .bind(Moment(end.at))
+        .bind(end.cost.map(Json))
+        .bind(end.cost_micros);
+    query.execute(work.on()).await?;
+    Ok(())
+}
+
+async fn detail(
+    work: &mut Work,
+    organization: Uuid,
+    id: Uuid,
+) -> Result<Option<ConversationDetail>, DataError> {
+    let Some(conversation) = conversation(work, organization, id).await? else { return Ok(None) };
+    let turns = turns(work, id).await?;
+    Ok(Some(ConversationDetail::new(conversation, turns)))
+}
+
+async fn conversation(
+    work: &mut Work,
+    organization: Uuid,
+    id: Uuid,
+) -> Result<Option<Conversation>, DataError> {
+    let query = work.query(of!(conversation "WHERE id = $1 AND organization_id = $2"));
+    let query = query.bind(Id(id)).bind(Id(organization));
+    query.fetch_optional(work.on()).await?.as_ref().map(conversation_of).transpose()
+}
+
+/// For a conversation that is known to be the organization's.
+async fn turns(work: &mut Work, conversation: Uuid) -> Result<Vec<Turn>, DataError> {
+    let query = work.query(of!(turn "WHERE conversation_id = $1 ORDER BY turn")).bind(Id(conversation));
+    query.fetch_all(work.on()).await?.iter().map(turn_of).collect()
+}
+
+fn conversation_of(row: &Row) -> Result<Conversation, DataError> {
+    let status: String = row.try_get("status")?;
+    let Json(metadata) = row.try_get("metadata")?;
+    Ok(Conversation {
+        id: id_of(row, "id")?,
+        organization_id: id_of(row, "organization_id")?,
+        status: Status::parse(&status).ok_or_else(|| DataError::Corrupt(format!("status {status:?}")))?,
+        client_phone: row.try_get("client_phone")?,
+        created_at: moment_of(row, "created_at")?,
+        ended_at: maybe_moment_of(row, "ended_at")?,
+        metadata,
+        user_id: row.try_get::<Option<Id>, _>("user_id")?.map(|Id(id)| id),
+        notes: row.try_get("notes")?,
+        lead: row.try_get("lead")?,
+        viewings_booked: row.try_get("viewings_booked")?,
+        cost: row.try_get::<Option<Json<serde_json::Value>>, _>("cost")?.map(|Json(cost)| cost),
+        revision: row.try_get("revision")?,
+    })
+}
+
+fn turn_of(row: &Row) -> Result<Turn, DataError> {
+    let number: i64 = row.try_get("turn")?;
+    let Json(ledger) = row.try_get("ledger")?;
+    Ok(Turn {
+        turn: u32::try_from(number).map_err(|_| DataError::Corrupt(format!("turn {number}")))?,
+        said: row.try_get("said")?,
+        reply: row.try_get("reply")?,
+        heard: row.try_get("heard")?,
+        started_ms: row.try_get::<i64, _>("started_ms")?.unsigned_abs(),
+        reply_started_ms: row.try_get::<i64, _>("reply_started_ms")?.unsigned_abs(),
+        interrupted: row.try_get("interrupted")?,
+        ledger,
+        total_ms: row.try_get("total_ms")?,
+    })
+}
+
+/// The databases' integers are signed; no call lasts longer than they reach.
+fn to_stored(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,47 @@
+//! The statements, in the SQL that both databases understand. Each database's module takes this folder in as its own, with
+//! its own `Db`, `Row` and `dialect`; what differs stands there.
+
+mod accounts;
+mod conversations;
+mod performance;
+mod recordings;
+mod upkeep;
+
+use sqlx::query::Query;
+use sqlx::{QueryBuilder, Transaction};
+
+use super::super::DataError;
+use super::{Database, Db, Row, dialect};
+
+type Arguments = <Db as sqlx::Database>::Arguments;
+
+/// One transaction. Dropped without a commit, it leaves nothing.
+pub(super) struct Work {
+    transaction: Transaction<'static, Db>,
+    named: bool,
+}
+
+impl Work {
+    pub(super) fn new(transaction: Transaction<'static, Db>, named: bool) -> Self {
+        Self { transaction, named }
+    }
+
+    /// A statement with `$1`, `$2` … to be bound.
+    fn query(&self, statement: &'static str) -> Query<'static, Db, Arguments> {
+        sqlx::query(statement).persistent(self.named)
+    }
+
+    /// A statement that was put together.
+    fn built<'q>(&self, builder: &'q mut QueryBuilder<Db>) -> Query<'q, Db, Arguments> {
+        builder.build().persistent(self.named)
+    }
+
+    /// Where a statement runs.
+    fn on(&mut self) -> &mut <Db as sqlx::Database>::Connection {
+        &mut self.transaction
+    }
+
+    async fn commit(self) -> Result<(), DataError> {
+        Ok(self.transaction.commit().await?)
+    }
+}

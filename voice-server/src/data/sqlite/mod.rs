@@ -1,0 +1,174 @@
+//! The embedded database: SQLite in a write-ahead log, one writer, a few readers, one server.
+//!
+//! `synchronous=FULL` makes a commit survive a power cut: the log is synced at each commit, and a turn is one commit.
+//! The data folder is locked for as long as a server's store lives, so that two servers cannot both take themselves for
+//! the only one. Commands such as `voice user add` [`attach`](SqliteStore::attach) beside it.
+
+#[path = "../sql/mod.rs"]
+mod sql;
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+
+use super::{DEMO_ORGANIZATION, DataError, Scope, Timestamp};
+
+type Db = Sqlite;
+type Row = SqliteRow;
+type Database = SqliteStore;
+
+/// The embedded store. Its file is `voice.sqlite3` in the data folder.
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// Held, not read: unlocked when the store is dropped. `None`: attached beside a server.
+    _lock: Option<File>,
+}
+
+/// The tables; each file's checksum is compared with what was applied.
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a statement waits for another process that has the file, such as a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a query waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Readers do not wait for the writer nor for each other; four are more than two cores can use.
+const READERS: u32 = 4;
+/// Pages that each reader keeps, in KiB (negative, as SQLite wants it).
+const CACHE: &str = "-16384";
+/// Bytes of the file that are read through memory instead of calls.
+const MAPPED: &str = "1073741824";
+
+/// What this database has in words of its own.
+mod dialect {
+    /// Turns with all words of `$n`, as a subquery of conversations' ids follows the condition.
+    pub(super) const TURN_MATCHES: &str = "number IN (SELECT rowid FROM turn_words WHERE turn_words MATCH ";
+    pub(super) const TURN_MATCHES_END: &str = ")";
+
+    /// The words as the index wants them asked: all of them, the last one perhaps only begun.
+    pub(super) fn match_text(words: &[String]) -> String {
+        // Quotes make each word plain text; the words have none themselves.
+        let mut text = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" ");
+        text.push('*');
+        text
+    }
+
+    /// A refresh token by its hash, to be rotated. A writer is alone here.
+    pub(super) const TOKEN_TO_ROTATE: &str =
+        "SELECT t.organization_id, t.user_id, t.family, t.expires_at, t.rotated_at,
+         t.revoked_at, u.disabled FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1";
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, making folder, file, tables and the demo organization where they are missing.
+    ///
+    /// # Errors
+    /// The folder cannot be made or is in use by another server, or the tables cannot be brought up to date.
+    pub async fn open(folder: &Path) -> Result<Self, DataError> {
+        let lock = claim(folder)?;
+        Self::connect(folder, Some(lock)).await
+    }
+
+    /// The same beside a server that may be running on the folder.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or the tables cannot be brought up to date.
+    pub async fn attach(folder: &Path) -> Result<Self, DataError> {
+        make(folder)?;
+        Self::connect(folder, None).await
+    }
+
+    async fn connect(folder: &Path, lock: Option<File>) -> Result<Self, DataError> {
+        let file = folder.join("voice.sqlite3");
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .pragma("cache_size", CACHE)
+            .pragma("mmap_size", MAPPED)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = |connections| {
+            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
+        };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(&file, &error))?;
+        MIGRATIONS.run(&writer).await.map_err(DataError::Migration)?;
+        let readers = pool(READERS).connect_lazy_with(options.read_only(true).create_if_missing(false));
+        let store = Self { writer, readers, _lock: lock };
+        let demo = super::Accounts::add_organization(
+            &store,
+            DEMO_ORGANIZATION,
+            "Demo Realty".to_owned(),
+            Timestamp::now(),
+        );
+        match demo.await {
+            Ok(()) | Err(DataError::Exists) => Ok(store),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A transaction that sees one moment of the database.
+    async fn read(&self, _scope: Scope) -> Result<sql::Work, DataError> {
+        Ok(sql::Work::new(self.readers.begin().await?, true))
+    }
+
+    /// A transaction that writes; it waits for the writers of other processes at its begin, not in its middle.
+    async fn write(&self, _scope: Scope) -> Result<sql::Work, DataError> {
+        Ok(sql::Work::new(self.writer.begin_with("BEGIN IMMEDIATE").await?, true))
+    }
+
+    async fn end(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Makes the folder, for this user alone.
+fn make(folder: &Path) -> Result<(), DataError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| trouble(folder, &error.to_string()))
+}
+
+fn trouble(folder: &Path, detail: &str) -> DataError {
+    DataError::Folder(format!(
+        "the data folder {} cannot be used ({detail}); make it writable or choose another with --data or VOICE_DATA",
+        folder.display()
+    ))
+}
+
+/// Makes the folder and locks it.
+fn claim(folder: &Path) -> Result<File, DataError> {
+    make(folder)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+        .map_err(|error| trouble(folder, &error.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DataError::Folder(format!(
+            "another voice server is using the data folder {}; stop it, or choose another folder with --data or \
+             VOICE_DATA",
+            folder.display()
+        ))),
+        Err(std::fs::TryLockError::Error(error)) => Err(trouble(folder, &error.to_string())),
+    }
+}
+
+fn unusable(file: &Path, error: &sqlx::Error) -> DataError {
+    DataError::Folder(format!("the database {} cannot be opened: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests;

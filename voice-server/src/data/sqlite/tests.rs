@@ -1,0 +1,121 @@
+//! What only the embedded database promises.
+
+use std::path::PathBuf;
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::super::{ConversationStore as _, Status, Upkeep as _, contract};
+use super::*;
+
+/// A folder that is gone when the value is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("voice-store-{}", Uuid::new_v4())))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(&folder.0).await.expect("a new store");
+    contract::keeps_the_contract(&store).await;
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused_by_name_and_a_command_is_not() {
+    let folder = Folder::new();
+    let _first = SqliteStore::open(&folder.0).await.expect("a new store");
+    let error = SqliteStore::open(&folder.0).await.err().expect("refused").to_string();
+    assert!(error.contains("another voice server") && error.contains("VOICE_DATA"), "{error}");
+    let beside = SqliteStore::attach(&folder.0).await.expect("attached");
+    beside.open_conversation(contract::conversation(Uuid::new_v4(), 1)).await.expect("written beside");
+}
+
+#[tokio::test]
+async fn turns_survive_and_what_was_left_active_is_ended_at_the_next_start() {
+    let folder = Folder::new();
+    let id = Uuid::new_v4();
+    {
+        let store = SqliteStore::open(&folder.0).await.expect("a new store");
+        store.open_conversation(contract::conversation(id, 1_000)).await.expect("opened");
+        store.append_turn(DEMO_ORGANIZATION, id, contract::turn(1)).await.expect("stored");
+        // Dropped without closing, as a crash would leave it.
+    }
+    let store = SqliteStore::open(&folder.0).await.expect("the same store");
+    assert_eq!(store.end_abandoned(Timestamp::now()).await.expect("ended"), 1);
+    let found = store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found");
+    assert_eq!(found.turns, [contract::turn(1)]);
+    assert_eq!(found.conversation.status, Status::Ended);
+    assert!(found.conversation.ended_at >= Some(found.conversation.created_at));
+}
+
+#[tokio::test]
+async fn every_commit_is_synced_to_the_disk() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(&folder.0).await.expect("a new store");
+    let synchronous: i64 =
+        sqlx::query("PRAGMA synchronous").fetch_one(&store.writer).await.expect("read").get(0);
+    let journal: String =
+        sqlx::query("PRAGMA journal_mode").fetch_one(&store.writer).await.expect("read").get(0);
+    assert_eq!((synchronous, journal.as_str()), (2, "wal"), "2 is FULL");
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_keeps_its_calls() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(&folder.0).expect("a folder");
+    let id = Uuid::new_v4();
+    {
+        let options =
+            SqliteConnectOptions::new().filename(folder.0.join("voice.sqlite3")).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.expect("a file");
+        let first: Vec<_> = MIGRATIONS.iter().filter(|m| m.version == 1).cloned().collect();
+        let first = Migrator { migrations: first.into(), ..Migrator::DEFAULT };
+        first.run(&pool).await.expect("the first version's tables");
+        for statement in [
+            format!("INSERT INTO organizations VALUES ('{DEMO_ORGANIZATION}', 'Old', 1)"),
+            format!(
+                "INSERT INTO conversations VALUES ('{id}', '{DEMO_ORGANIZATION}', 'ended', NULL, 1000, 9000, '{{}}')"
+            ),
+            format!(
+                "INSERT INTO turns VALUES ('{id}', 1, 'garden please', 'yes', 'yes', 1, 2, 0, '{{\"stt\":1.0}}', 1.0)"
+            ),
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.expect("a row");
+        }
+        pool.close().await;
+    }
+    let store = SqliteStore::open(&folder.0).await.expect("brought up to date");
+    let found = store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found");
+    assert_eq!(found.turns[0].said, "garden please");
+    let filter = super::super::ConversationFilter { words: vec!["gard".into()], ..Default::default() };
+    let page = store.conversations(DEMO_ORGANIZATION, filter, None, 5).await.expect("read");
+    assert_eq!(page.items.len(), 1, "the words of old turns are found too");
+}
+
+/// Not a test of speed: prints what a durable turn costs on this machine. Run it by name with `--nocapture`.
+#[tokio::test]
+#[ignore = "measures this machine's disk; run by whoever states the number"]
+async fn cost_of_a_durable_turn() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(&folder.0).await.expect("a new store");
+    let id = Uuid::new_v4();
+    store.open_conversation(contract::conversation(id, 1_000)).await.expect("opened");
+    let mut took: Vec<Duration> = Vec::new();
+    for number in 1..=500 {
+        let begun = std::time::Instant::now();
+        store.append_turn(DEMO_ORGANIZATION, id, contract::turn(number)).await.expect("stored");
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    println!("append_turn p50 {:?} p99 {:?} max {:?}", took[250], took[495], took[499]);
+}
