@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::api::{conversations, health, metrics};
 use crate::cli::print::say;
 use crate::config::Config;
-use crate::data::{DEMO_ORGANIZATION, PostgresStore, SqliteStore, Store, Timestamp};
+use crate::data::{DEMO_ORGANIZATION, DataError, PostgresStore, SqliteStore, Store, Timestamp};
 use crate::engine;
 use crate::error::Failure;
 use crate::http::{Problem, layers, server};
@@ -172,6 +172,13 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
         }
     };
     store.end_abandoned(carried_since).await?;
+    if store.organizations().await?.is_empty() {
+        // Several servers may start on the empty database at the same time.
+        match store.add_organization(DEMO_ORGANIZATION, "My organization".into(), Timestamp::now()).await {
+            Ok(()) | Err(DataError::Exists) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(store)
 }
 

@@ -2,6 +2,11 @@
 //!
 //! It knows `voice-core`; `voice-core` does not know it. [`app`] joins the parts; [`cli`] is the program's front.
 
+#![allow(
+    clippy::duplicate_mod,
+    reason = "`data::sql` is compiled once for each database, with that database's types"
+)]
+
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -4,6 +4,10 @@
 
 CREATE TYPE user_role AS ENUM ('admin', 'agent', 'viewer');
 CREATE TYPE conversation_status AS ENUM ('active', 'ended');
+-- Words are given as text: a driver that meets a type of our own asks for it first, which a transaction pooler cannot bear
+-- between a statement and its use.
+CREATE CAST (TEXT AS user_role) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (TEXT AS conversation_status) WITH INOUT AS ASSIGNMENT;
 
 CREATE TABLE organizations (
     id         UUID PRIMARY KEY DEFAULT gen_random_uuid(),

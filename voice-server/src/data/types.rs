@@ -4,7 +4,6 @@
 //! |---|---|---|
 //! | [`Id`] | text with hyphens | `uuid` |
 //! | [`Moment`] | milliseconds since 1970 | `timestamptz` |
-//! | [`Word`] | text | whatever the column is: `text` or an enumeration |
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -24,10 +23,6 @@ pub(super) struct Id(pub(super) Uuid);
 /// A moment in a column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment(pub(super) Timestamp);
-
-/// One of a column's known words.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Word(pub(super) &'static str);
 
 impl Type<Sqlite> for Id {
     fn type_info() -> SqliteTypeInfo {
@@ -117,30 +112,5 @@ impl Decode<'_, Postgres> for Moment {
         }
         let micros = i64::from_be_bytes(value.as_bytes()?.try_into()?);
         Ok(Self(Timestamp::from_millis(micros.div_euclid(1_000).saturating_add(EPOCH_MILLIS))))
-    }
-}
-
-impl Type<Sqlite> for Word {
-    fn type_info() -> SqliteTypeInfo {
-        <str as Type<Sqlite>>::type_info()
-    }
-}
-
-impl Encode<'_, Sqlite> for Word {
-    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        Encode::<Sqlite>::encode(self.0, buffer)
-    }
-}
-
-impl Type<Postgres> for Word {
-    /// `unknown`: the server takes it for the column's type, and an enumeration's binary form is its word.
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(Oid(705))
-    }
-}
-
-impl Encode<'_, Postgres> for Word {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        Encode::<Postgres>::encode(self.0, buffer)
     }
 }

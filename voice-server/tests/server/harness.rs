@@ -20,10 +20,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 use voice_server::app::App;
 use voice_server::config::Config;
-use voice_server::data::{
-    ConversationDetail, Cursor, DataError, NewConversation, Organization, Page, SqliteStore, Store,
-    Timestamp, Turn,
-};
+use voice_server::data::*;
 use voice_server::shutdown::{self, Trigger};
 use voice_server::voice::call::{
     Answerer, AnyAnswerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, Output, Refused,
@@ -159,17 +156,78 @@ pub(crate) struct HeldStore {
     ended: mpsc::UnboundedSender<Uuid>,
 }
 
-impl Store for HeldStore {
-    fn ping(&self) -> BoxFuture<'_, Result<(), DataError>> {
-        self.inner.ping()
+/// Hands methods of a contract on to the store within.
+macro_rules! hand_on {
+    ($contract:ident { $($method:ident($($name:ident: $kind:ty),*) -> $answer:ty;)* }) => {
+        impl $contract for HeldStore {
+            hand_on!(in $($method($($name: $kind),*) -> $answer;)*);
+        }
+    };
+    (in $($method:ident($($name:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $method(&self, $($name: $kind),*) -> voice_server::data::Answer<'_, $answer> {
+            self.inner.$method($($name),*)
+        })*
+    };
+}
+
+hand_on!(Accounts {
+    organization(id: Uuid) -> Option<Organization>;
+    organizations() -> Vec<Organization>;
+    add_organization(id: Uuid, name: String, at: Timestamp) -> ();
+    change_organization(id: Uuid, change: OrganizationChange, revision: Option<i64>) -> Organization;
+    add_user(new: NewUser) -> User;
+    user(organization: Uuid, id: Uuid) -> Option<User>;
+    users(organization: Uuid, cursor: Option<Cursor>, limit: u32) -> Page<User>;
+    user_by_email(email: String) -> Option<User>;
+    user_by_id(id: Uuid) -> Option<User>;
+    count_users() -> i64;
+    change_user(organization: Uuid, id: Uuid, change: UserChange, revision: Option<i64>) -> User;
+    add_refresh_token(token: RefreshToken) -> ();
+    rotate_refresh_token(hash: String, successor: String, now: Timestamp, expires_at: Timestamp, grace_ms: u64) -> Rotation;
+    revoke_family(hash: String, now: Timestamp) -> Option<Uuid>;
+    add_key(new: NewApiKey) -> ();
+    keys(organization: Uuid) -> Vec<ApiKey>;
+    key_by_hash(hash: String) -> Option<ApiKey>;
+    revoke_key(organization: Uuid, id: Uuid, now: Timestamp) -> ();
+    spent_by_key(organization: Uuid, key: Uuid, since: Timestamp) -> i64;
+});
+
+hand_on!(Recordings {
+    add_recording(recording: Recording) -> ();
+    finish_recording(recording: Recording) -> ();
+    recording(organization: Uuid, id: Uuid) -> Option<Recording>;
+    recordings(organization: Uuid, conversation: Uuid) -> Vec<Recording>;
+    expired_recordings(now: Timestamp, limit: u32) -> Vec<Recording>;
+    remove_recording(organization: Uuid, id: Uuid) -> ();
+    add_consent(organization: Uuid, consent: Consent) -> ();
+    consents(organization: Uuid, conversation: Uuid) -> Vec<Consent>;
+});
+
+impl Upkeep for HeldStore {
+    hand_on!(in
+        ping() -> ();
+        end_abandoned(before: Timestamp) -> u64;
+        begin_once(organization: Uuid, asker: String, key: String, fingerprint: String, now: Timestamp) -> Begun;
+        finish_once(organization: Uuid, asker: String, key: String, answer: Option<(u16, String)>) -> ();
+        sweep(now: Timestamp) -> ();
+    );
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
     }
-    fn organization(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Organization>, DataError>> {
-        self.inner.organization(id)
-    }
-    fn open_conversation(&self, new: NewConversation) -> BoxFuture<'_, Result<(), DataError>> {
-        self.inner.open_conversation(new)
-    }
-    fn append_turn(&self, organization: Uuid, id: Uuid, turn: Turn) -> BoxFuture<'_, Result<(), DataError>> {
+}
+
+impl ConversationStore for HeldStore {
+    hand_on!(in
+        open_conversation(new: NewConversation) -> ();
+        conversation(organization: Uuid, id: Uuid) -> Option<ConversationDetail>;
+        conversations(organization: Uuid, filter: ConversationFilter, cursor: Option<Cursor>, limit: u32) -> Conversations;
+        change_conversation(organization: Uuid, id: Uuid, change: ConversationChange, revision: Option<i64>) -> Conversation;
+        history(organization: Uuid, caller: Caller, limit: u32) -> Vec<ConversationDetail>;
+        performance(organization: Uuid, user: Uuid, from: Timestamp, to: Timestamp, zone: jiff::tz::TimeZone) -> Performance;
+        conversations_of_phone(organization: Uuid, phone: String, limit: u32) -> Vec<Uuid>;
+        erase_conversations(organization: Uuid, ids: Vec<Uuid>) -> u64;
+    );
+    fn append_turn(&self, organization: Uuid, id: Uuid, turn: Turn) -> voice_server::data::Answer<'_, ()> {
         Box::pin(async move {
             self.gate.acquire().await.unwrap().forget();
             self.inner.append_turn(organization, id, turn).await
@@ -179,31 +237,13 @@ impl Store for HeldStore {
         &self,
         organization: Uuid,
         id: Uuid,
-        at: Timestamp,
-    ) -> BoxFuture<'_, Result<(), DataError>> {
+        end: CallEnd,
+    ) -> voice_server::data::Answer<'_, ()> {
         Box::pin(async move {
-            self.inner.end_conversation(organization, id, at).await?;
+            self.inner.end_conversation(organization, id, end).await?;
             let _ = self.ended.send(id);
             Ok(())
         })
-    }
-    fn conversation(
-        &self,
-        organization: Uuid,
-        id: Uuid,
-    ) -> BoxFuture<'_, Result<Option<ConversationDetail>, DataError>> {
-        self.inner.conversation(organization, id)
-    }
-    fn conversations(
-        &self,
-        organization: Uuid,
-        cursor: Option<Cursor>,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Page, DataError>> {
-        self.inner.conversations(organization, cursor, limit)
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
     }
 }
 

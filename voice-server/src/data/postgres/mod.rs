@@ -106,6 +106,8 @@ impl PostgresStore {
             Pooling::Session => true,
             Pooling::Transaction => false,
         };
+        // Poolers refuse this parameter, and values travel in binary anyway.
+        let options = options.extra_float_digits(None);
         let options = if named { options } else { options.statement_cache_capacity(0) };
         let pool = PgPoolOptions::new()
             .min_connections(KEPT)
@@ -176,3 +178,6 @@ fn pooled() -> DataError {
             .to_owned(),
     )
 }
+
+#[cfg(test)]
+mod tests;

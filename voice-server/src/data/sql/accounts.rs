@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::super::super::types::{Id, Moment, Word};
+use super::super::super::types::{Id, Moment};
 use super::super::super::{
     Accounts, Answer, ApiKey, Cursor, DataError, KeyKind, NewApiKey, NewUser, Organization,
     OrganizationChange, OrganizationSettings, Page, RefreshToken, Role, Rotation, Scope, Timestamp, User,
@@ -98,7 +98,7 @@ impl Accounts for Database {
                 .bind(Id(new.organization_id))
                 .bind(new.email.to_lowercase())
                 .bind(new.name)
-                .bind(Word(new.role.as_str()))
+                .bind(new.role.as_str())
                 .bind(new.password_hash.as_ref().map(|hash| hash.expose().to_owned()))
                 .bind(Moment(new.created_at));
             query.execute(work.on()).await?;
@@ -179,7 +179,7 @@ impl Accounts for Database {
                 .bind(Id(id))
                 .bind(Id(organization))
                 .bind(change.name)
-                .bind(Word(change.role.unwrap_or(before.role).as_str()))
+                .bind(change.role.unwrap_or(before.role).as_str())
                 .bind(change.disabled)
                 .bind(change.password_hash.as_ref().map(|hash| hash.expose().to_owned()))
                 .bind(before.revision);
@@ -280,7 +280,7 @@ impl Accounts for Database {
             let query = query
                 .bind(Id(key.id))
                 .bind(Id(key.organization_id))
-                .bind(Word(key.kind.as_str()))
+                .bind(key.kind.as_str())
                 .bind(key.name)
                 .bind(new.hash)
                 .bind(key.hint)

@@ -4,7 +4,7 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::super::super::types::{Id, Moment, Word};
+use super::super::super::types::{Id, Moment};
 use super::super::super::{
     Answer, CallEnd, Caller, Conversation, ConversationChange, ConversationDetail, ConversationFilter,
     ConversationStore, Conversations, Cursor, DataError, NewConversation, Page, Performance, Scope, Status,
@@ -43,7 +43,7 @@ impl ConversationStore for Database {
             let query = query
                 .bind(Id(new.id))
                 .bind(Id(new.organization_id))
-                .bind(Word(Status::Active.as_str()))
+                .bind(Status::Active.as_str())
                 .bind(new.client_phone)
                 .bind(Moment(new.created_at))
                 .bind(Json(new.metadata))
@@ -217,7 +217,8 @@ fn listing(
     let mut query = QueryBuilder::new(of!(conversation "WHERE organization_id = "));
     query.push_bind(Id(organization));
     if let Some(status) = filter.status {
-        query.push(" AND status = ").push_bind(Word(status.as_str()));
+        // One of two words, and not bound: to the database a bound text is no status.
+        query.push(" AND status = '").push(status.as_str()).push("'");
     }
     if let Some(user) = filter.user_id {
         query.push(" AND user_id = ").push_bind(Id(user));
@@ -266,7 +267,7 @@ pub(super) async fn finish(
         .bind(Id(id))
         .bind(Id(organization))
         .bind(Json(found.transcript))
-        .bind(Word(Status::Ended.as_str()))
+        .bind(Status::Ended.as_str())
         .bind(Moment(end.at))
         .bind(end.cost.map(Json))
         .bind(end.cost_micros);

@@ -37,7 +37,7 @@ impl Work {
     }
 
     /// Where a statement runs.
-    fn on(&mut self) -> &mut <Db as sqlx::Database>::Connection {
+    pub(super) fn on(&mut self) -> &mut <Db as sqlx::Database>::Connection {
         &mut self.transaction
     }
 

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::super::super::types::{Id, Moment, Word};
+use super::super::super::types::{Id, Moment};
 use super::super::super::{
     Answer, Consent, ConsentKind, DataError, Recording, RecordingState, Recordings, Scope, Timestamp, within,
 };
@@ -66,7 +66,7 @@ impl Recordings for Database {
             let query = query
                 .bind(Id(recording.id))
                 .bind(Id(recording.organization_id))
-                .bind(Word(recording.state.as_str()))
+                .bind(recording.state.as_str())
                 .bind(recording.audio_ms)
                 .bind(recording.bytes)
                 .bind(recording.encrypted)

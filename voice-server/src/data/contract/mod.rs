@@ -1,0 +1,75 @@
+//! What every store must do, as one suite that each database's tests run.
+
+mod accounts;
+mod conversations;
+mod recordings;
+mod tenancy;
+mod upkeep;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{DEMO_ORGANIZATION, DataError, NewConversation, NewUser, Role, Store, Timestamp, Turn};
+
+/// Adds the organization that the suite's calls belong to.
+pub(super) async fn prepare(store: &dyn Store) {
+    match store.add_organization(DEMO_ORGANIZATION, "Demo".into(), Timestamp::now()).await {
+        Ok(()) | Err(DataError::Exists) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Runs the whole suite on a fresh store.
+pub(super) async fn keeps_the_contract(store: &dyn Store) {
+    accounts::all(store).await;
+    conversations::all(store).await;
+    recordings::all(store).await;
+    upkeep::all(store).await;
+    tenancy::nothing_of_one_organization_is_reached_from_another(store).await;
+}
+
+/// A conversation of the demo organization, created at `millis`.
+pub(super) fn conversation(id: Uuid, millis: i64) -> NewConversation {
+    NewConversation::anonymous(id, DEMO_ORGANIZATION, Timestamp::from_millis(millis))
+}
+
+/// A turn whose every field is different from its default.
+pub(super) fn turn(number: u32) -> Turn {
+    Turn {
+        turn: number,
+        said: format!("question {number}"),
+        reply: format!("answer {number}"),
+        heard: "answer".into(),
+        started_ms: 1_000 * u64::from(number),
+        reply_started_ms: 1_000 * u64::from(number) + 350,
+        interrupted: true,
+        ledger: json!({"endpoint": 200.5, "stt": 50.0}),
+        total_ms: 250.5,
+    }
+}
+
+/// A new organization of its own.
+async fn an_organization(store: &dyn Store) -> Uuid {
+    let id = Uuid::new_v4();
+    store.add_organization(id, format!("Organization {id}"), Timestamp::from_millis(5)).await.expect("added");
+    id
+}
+
+/// A new user of an organization.
+async fn a_user(store: &dyn Store, organization_id: Uuid) -> Uuid {
+    let id = Uuid::new_v4();
+    store.add_user(new_user(organization_id, id, Role::Agent)).await.expect("added");
+    id
+}
+
+fn new_user(organization_id: Uuid, id: Uuid, role: Role) -> NewUser {
+    NewUser {
+        id,
+        organization_id,
+        email: format!("{id}@Example.com"),
+        name: "Ann".into(),
+        role,
+        password_hash: None,
+        created_at: Timestamp::from_millis(7),
+    }
+}

@@ -1,0 +1,122 @@
+//! What only Postgres promises, and the contract on it: direct and through a transaction pooler.
+
+use uuid::Uuid;
+use voice_fixtures::private::{PrivatePgBouncer, PrivatePostgres, left_out};
+
+use super::super::{
+    Accounts as _, ConversationStore as _, DEMO_ORGANIZATION, Timestamp, Upkeep as _, contract,
+};
+use super::*;
+
+fn postgres() -> Option<&'static PrivatePostgres> {
+    let found = PrivatePostgres::shared();
+    if found.is_none() {
+        left_out("postgresql");
+    }
+    found
+}
+
+/// A store in a database of its own, with the organization that the contract's tests use.
+async fn store(address: &str) -> PostgresStore {
+    let store = PostgresStore::open(&Secret::new(address), Pooling::Auto).await.expect("a store");
+    contract::prepare(&store).await;
+    store
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_the_contract() {
+    let Some(server) = postgres() else { return };
+    let store = store(&server.database().expect("a database")).await;
+    contract::keeps_the_contract(&store).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_pooler_keeps_the_contract_after_the_tables_were_made_without_it() {
+    let Some(server) = postgres() else { return };
+    let Some(pooler) = PrivatePgBouncer::start(server).expect("starts") else { return left_out("pgbouncer") };
+    let address = server.database().expect("a database");
+    let name = address.rsplit('/').next().expect("a name");
+    let pooled = Secret::new(pooler.address(name));
+    let error = PostgresStore::open(&pooled, Pooling::Transaction).await.err().expect("refused").to_string();
+    assert!(error.contains("voice migrate") && error.contains("5432"), "{error}");
+    store(&address).await.close().await;
+    let store = PostgresStore::open(&pooled, Pooling::Transaction).await.expect("a store");
+    contract::keeps_the_contract(&store).await;
+    // Many at once share three connections of the server.
+    let ids: Vec<Uuid> = (0..60).map(|_| Uuid::new_v4()).collect();
+    let opened = futures::future::join_all(
+        ids.iter().map(|id| store.open_conversation(contract::conversation(*id, 1))),
+    );
+    assert!(opened.await.iter().all(Result::is_ok));
+    let read =
+        futures::future::join_all(ids.iter().map(|id| store.conversation(DEMO_ORGANIZATION, *id))).await;
+    assert!(read.iter().all(|found| matches!(found, Ok(Some(_)))));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_level_security_shows_a_transaction_its_organization_and_nothing_without_one() {
+    let Some(server) = postgres() else { return };
+    let store = store(&server.database().expect("a database")).await;
+    let (mine, other) = (Uuid::new_v4(), Uuid::new_v4());
+    store.open_conversation(contract::conversation(mine, 1)).await.expect("opened");
+    store.append_turn(DEMO_ORGANIZATION, mine, contract::turn(1)).await.expect("stored");
+    store.add_organization(other, "Other".into(), Timestamp::now()).await.expect("added");
+    let tables: Vec<String> = sqlx::query(
+        "SELECT table_name::text FROM information_schema.columns
+         WHERE table_schema = 'public' AND column_name = 'organization_id'",
+    )
+    .fetch_all(&store.pool)
+    .await
+    .expect("read")
+    .iter()
+    .map(|row| row.get(0))
+    .collect();
+    assert!(tables.len() >= 8, "{tables:?}");
+    // Statements that name no organization at all: what a forgotten condition would be.
+    for table in &tables {
+        let count = || AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        let bare: i64 = sqlx::query(count()).fetch_one(&store.pool).await.expect("read").get(0);
+        assert_eq!(bare, 0, "{table} without a setting");
+        for scope in [Scope::Of(other), Scope::Of(Uuid::new_v4())] {
+            let mut work = store.read(scope).await.expect("begun");
+            let rows: i64 = sqlx::query(count()).fetch_one(work.on()).await.expect("read").get(0);
+            assert_eq!(rows, 0, "{table} as another organization");
+        }
+    }
+    let mut work = store.read(Scope::Of(DEMO_ORGANIZATION)).await.expect("begun");
+    let turns: i64 =
+        sqlx::query("SELECT count(*) FROM turns").fetch_one(work.on()).await.expect("read").get(0);
+    assert_eq!(turns, 1, "its own are there");
+    drop(work);
+    // A connection that was used for an organization is used for nobody's afterwards.
+    for _ in 0..50 {
+        let bare: i64 =
+            sqlx::query("SELECT count(*) FROM turns").fetch_one(&store.pool).await.expect("read").get(0);
+        assert_eq!(bare, 0);
+    }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_bring_the_tables_up_at_once_and_neither_fails() {
+    let Some(server) = postgres() else { return };
+    let address = Secret::new(server.database().expect("a database"));
+    let open = || PostgresStore::open(&address, Pooling::Auto);
+    let (first, second) = tokio::join!(open(), open());
+    for store in [first.expect("opened"), second.expect("opened")] {
+        store.ping().await.expect("answers");
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_address_is_refused_without_showing_its_password() {
+    for address in ["postgresql://voice:hunter2@", "postgresql://voice:hunter2@127.0.0.1:notaport/x"] {
+        let error =
+            PostgresStore::connect(&Secret::new(address), Pooling::Auto).await.err().expect("refused");
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("hunter2") && told.contains("DATABASE_URL"), "{told}");
+    }
+}
