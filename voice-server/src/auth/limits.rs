@@ -1,0 +1,229 @@
+//! Limits of calls and of their cost, by key and by address.
+//!
+//! A publishable key stands in a web page for everybody to copy; what it may cost is bounded by its organization, and no single
+//! address may use up what is meant for all. A call holds a [`CallPlace`] from its start; dropping it frees the place. What
+//! calls cost is told at their end ([`CallPlace::spent`]), and the database's sum counts as well, so that a restart
+//! forgets nothing. In process: several servers each allow as much.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use super::address::group;
+use crate::http::locality;
+
+/// The part of a key's daily spend that one address may use: a quarter.
+const SHARE_OF_ADDRESS: i64 = 4;
+/// Addresses and keys whose cost of a day is remembered at most.
+const REMEMBERED: usize = 100_000;
+
+/// By what a call is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// The key that opened it.
+    pub key: Option<Uuid>,
+    /// Calls at the same time that the key allows.
+    pub key_calls: Option<i64>,
+    /// Millionths of a dollar a day that the key allows.
+    pub key_spend: Option<i64>,
+    /// Whether its address counts: the call is of an anonymous caller or by a publishable key.
+    pub by_address: bool,
+}
+
+/// Why a call may not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Full {
+    /// The key has as many calls as it may.
+    #[error("this key has as many calls at the same time as it may")]
+    KeyCalls,
+    /// The address has as many calls as it may.
+    #[error("this address has as many calls at the same time as it may")]
+    AddressCalls,
+    /// Today's calls of the key have cost what they may.
+    #[error("the calls of this key have cost today what they may")]
+    KeySpend,
+    /// Today's calls from the address have cost their share.
+    #[error("calls from this address have cost today what they may")]
+    AddressSpend,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    by_key: HashMap<Uuid, i64>,
+    by_address: HashMap<IpAddr, i64>,
+    /// The day, counted since 1970, of the two sums.
+    day: u64,
+    key_spent: HashMap<Uuid, i64>,
+    address_spent: HashMap<(Uuid, IpAddr), i64>,
+}
+
+/// The calls that are open, by key and address.
+#[derive(Clone, Debug)]
+pub struct CallLimits {
+    open: Arc<Mutex<Open>>,
+    each_address: i64,
+}
+
+impl CallLimits {
+    /// Allows `each_address` calls at the same time from one address of another machine.
+    pub fn new(each_address: usize) -> Self {
+        Self { open: Arc::default(), each_address: i64::try_from(each_address).unwrap_or(i64::MAX) }
+    }
+
+    /// A place for a call. `stored` is what calls of the key have cost today by the database; `day` is today, counted since
+    /// 1970.
+    ///
+    /// # Errors
+    /// See [`Full`].
+    pub fn open(&self, counted: &Counted, address: IpAddr, stored: i64, day: u64) -> Result<CallPlace, Full> {
+        // Calls of this machine are its operator's own.
+        let address = (counted.by_address && !locality::is_loopback(address)).then(|| group(address));
+        let mut open = self.lock();
+        open.turn_to(day);
+        if let Some(key) = counted.key {
+            if counted.key_calls.is_some_and(|most| open.by_key.get(&key).copied().unwrap_or(0) >= most) {
+                return Err(Full::KeyCalls);
+            }
+            if let Some(most) = counted.key_spend {
+                if open.key_spent.get(&key).copied().unwrap_or(0).max(stored) >= most {
+                    return Err(Full::KeySpend);
+                }
+                let spent = address.and_then(|address| open.address_spent.get(&(key, address)).copied());
+                if spent.is_some_and(|spent| spent >= (most / SHARE_OF_ADDRESS).max(1)) {
+                    return Err(Full::AddressSpend);
+                }
+            }
+        }
+        if let Some(address) = address {
+            let calls = open.by_address.entry(address).or_default();
+            if *calls >= self.each_address {
+                return Err(Full::AddressCalls);
+            }
+            *calls += 1;
+        }
+        if let Some(key) = counted.key {
+            *open.by_key.entry(key).or_default() += 1;
+        }
+        drop(open);
+        Ok(CallPlace { limits: self.clone(), key: counted.key, address })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn turn_to(&mut self, day: u64) {
+        if self.day != day || self.address_spent.len() > REMEMBERED || self.key_spent.len() > REMEMBERED {
+            self.day = day;
+            self.key_spent.clear();
+            self.address_spent.clear();
+        }
+    }
+}
+
+/// One open call. Dropping it frees its place.
+#[derive(Debug)]
+pub struct CallPlace {
+    limits: CallLimits,
+    key: Option<Uuid>,
+    address: Option<IpAddr>,
+}
+
+impl CallPlace {
+    /// Adds what the call cost, in millionths of a dollar.
+    pub fn spent(&self, micros: i64) {
+        let Some(key) = self.key else { return };
+        let mut open = self.limits.lock();
+        let sum = open.key_spent.entry(key).or_default();
+        *sum = sum.saturating_add(micros.max(0));
+        if let Some(address) = self.address {
+            let sum = open.address_spent.entry((key, address)).or_default();
+            *sum = sum.saturating_add(micros.max(0));
+        }
+    }
+}
+
+impl Drop for CallPlace {
+    fn drop(&mut self) {
+        fn one_less<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, i64>, key: &K) {
+            if let Some(count) = counts.get_mut(key) {
+                *count -= 1;
+                if *count <= 0 {
+                    counts.remove(key);
+                }
+            }
+        }
+        let mut open = self.limits.lock();
+        if let Some(key) = self.key {
+            one_less(&mut open.by_key, &key);
+        }
+        if let Some(address) = self.address {
+            one_less(&mut open.by_address, &address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn far(n: u8) -> IpAddr {
+        IpAddr::from([198, 51, 100, n])
+    }
+
+    fn by_key(calls: i64, spend: i64) -> Counted {
+        Counted {
+            key: Some(Uuid::from_u128(1)),
+            key_calls: Some(calls),
+            key_spend: Some(spend),
+            by_address: true,
+        }
+    }
+
+    #[test]
+    fn a_key_s_calls_are_limited_and_a_call_s_end_makes_room() {
+        let limits = CallLimits::new(100);
+        let counted = by_key(2, 1_000);
+        let one = limits.open(&counted, far(1), 0, 1).expect("room");
+        let _two = limits.open(&counted, far(2), 0, 1).expect("room");
+        assert_eq!(limits.open(&counted, far(3), 0, 1).err(), Some(Full::KeyCalls));
+        let other = Counted { key: Some(Uuid::from_u128(2)), ..counted.clone() };
+        assert!(limits.open(&other, far(3), 0, 1).is_ok(), "another key has its own");
+        drop(one);
+        assert!(limits.open(&counted, far(3), 0, 1).is_ok());
+    }
+
+    #[test]
+    fn an_address_s_calls_are_limited_but_for_this_machine_and_signed_in_callers() {
+        let limits = CallLimits::new(2);
+        let anonymous = Counted { by_address: true, ..Counted::default() };
+        let held: Vec<_> = (0..2).map(|_| limits.open(&anonymous, far(1), 0, 1).expect("room")).collect();
+        assert_eq!(limits.open(&anonymous, far(1), 0, 1).err(), Some(Full::AddressCalls));
+        assert!(limits.open(&anonymous, far(2), 0, 1).is_ok());
+        assert!(limits.open(&Counted::default(), far(1), 0, 1).is_ok(), "signed in");
+        let here: Vec<_> =
+            (0..9).map(|_| limits.open(&anonymous, IpAddr::from([127, 0, 0, 1]), 0, 1)).collect();
+        assert!(here.iter().all(Result::is_ok));
+        drop(held);
+        assert!(limits.open(&anonymous, far(1), 0, 1).is_ok());
+        drop(here);
+        assert!(limits.lock().by_address.is_empty() && limits.lock().by_key.is_empty());
+    }
+
+    #[test]
+    fn a_key_s_cost_is_limited_by_the_day_and_no_address_uses_it_up() {
+        let limits = CallLimits::new(100);
+        let counted = by_key(100, 1_000);
+        assert_eq!(limits.open(&counted, far(1), 1_000, 1).err(), Some(Full::KeySpend), "by the database");
+        limits.open(&counted, far(1), 0, 1).expect("room").spent(250);
+        assert_eq!(limits.open(&counted, far(1), 0, 1).err(), Some(Full::AddressSpend));
+        limits.open(&counted, far(2), 0, 1).expect("room").spent(750);
+        assert_eq!(limits.open(&counted, far(3), 0, 1).err(), Some(Full::KeySpend));
+        assert!(limits.open(&counted, far(1), 0, 2).is_ok(), "the next day");
+    }
+}
