@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::api::{conversations, health, metrics};
+use crate::api::{auth as sign_in, conversations, health, metrics};
+use crate::auth::{self, Auth};
 use crate::cli::print::say;
 use crate::config::Config;
 use crate::data::{DEMO_ORGANIZATION, DataError, PostgresStore, SqliteStore, Store, Timestamp};
@@ -36,6 +37,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Organization of requests without sign-in.
     pub organization: Uuid,
+    /// Who somebody is.
+    pub auth: Arc<Auth>,
     /// Who answers calls.
     pub answerer: Arc<dyn AnyAnswerer>,
     /// The calls under way.
@@ -57,7 +60,7 @@ impl App {
     /// Joins the parts.
     ///
     /// # Errors
-    /// The default organization does not exist, or the database fails.
+    /// The default organization does not exist, the database fails, or no secret for sign-in can be kept.
     pub async fn new(
         config: Config,
         store: Arc<dyn Store>,
@@ -68,7 +71,15 @@ impl App {
         if store.organization(organization).await?.is_none() {
             return Err(Failure::Organization);
         }
+        let auth = Auth::new(&config).map_err(Failure::Auth)?;
+        if config.is_unconfigured() {
+            auth::demo::prepare(&*store, &auth.passwords).await.map_err(|error| match error {
+                auth::demo::DemoError::Data(error) => Failure::Data(error),
+                other => Failure::Auth(other.to_string()),
+            })?;
+        }
         Ok(Self {
+            auth: Arc::new(auth),
             calls: Registry::new(config.max_calls),
             config: Arc::new(config),
             store,
@@ -88,13 +99,19 @@ impl App {
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
             .route("/metrics", get(metrics::report))
+            .route("/api/v1/auth/login", post(sign_in::login))
+            .route("/api/v1/auth/refresh", post(sign_in::refresh))
+            .route("/api/v1/auth/logout", post(sign_in::logout))
+            .route("/api/v1/auth/setup", post(sign_in::set_up))
+            .route("/api/v1/auth/ticket", post(sign_in::ticket))
+            .route("/api/v1/users/profile", get(sign_in::profile))
             .route("/api/v1/conversations", get(conversations::list))
             .route("/api/v1/conversations/{id}", get(conversations::one))
             .route("/voice/{session_id}", get(upgrade::upgrade))
             .merge(web::routes())
             .fallback(async || Problem::not_found("there is nothing at this address"))
             .with_state(self.clone());
-        layers::wrap(routes)
+        layers::wrap(routes, auth::origins::cors(self.config.clone()))
     }
 
     /// Serves on `listener` until the end begins, then lets requests and calls finish and closes the database.
@@ -104,8 +121,17 @@ impl App {
         self.store.close().await;
     }
 
+    /// The secret of the link for the first admin, where nobody can sign in from where the server is reached.
+    async fn setup_secret(&self) -> Result<Option<String>, Failure> {
+        let has_demo = self.config.is_unconfigured() && self.config.bind.ip().to_canonical().is_loopback();
+        if has_demo || !auth::setup::is_wanted(&*self.store).await? {
+            return Ok(None);
+        }
+        self.auth.setup.open().map(Some).map_err(|error| Failure::Auth(error.to_string()))
+    }
+
     /// What the start prints: where to go and who may. Who serves what follows when the engine is there.
-    fn greeting(&self, address: SocketAddr) -> String {
+    fn greeting(&self, address: SocketAddr, setup: Option<&str>) -> String {
         let mut text = String::new();
         let shown =
             if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
@@ -123,13 +149,17 @@ impl App {
                 self.config.unused.join(", ")
             );
         }
-        let [calls, reading] = access(&self.config);
-        let _ = writeln!(text, "  access   {calls}\n           {reading}");
+        let [calls, sign_in] = access(&self.config);
+        let _ = writeln!(text, "  access   {calls}\n           {sign_in}");
+        if let Some(secret) = setup {
+            let _ = writeln!(text, "  first    http://{shown}:{}/setup?token={secret}", address.port());
+            let _ = writeln!(text, "           makes the first admin, once; nobody can sign in yet");
+        }
         text
     }
 }
 
-/// Who may call and who may read without sign-in, as `api::access` decides it, a sentence each.
+/// Who may call without sign-in, as `api::access` decides it, and who may sign in, a sentence each.
 fn access(config: &Config) -> [String; 2] {
     let bind = config.bind.ip();
     let is_loopback = bind.to_canonical().is_loopback();
@@ -140,22 +170,24 @@ fn access(config: &Config) -> [String; 2] {
         }
         Some(true) => "calls: from anywhere, without sign-in (VOICE_ANONYMOUS is true)".to_owned(),
         None if !config.is_unconfigured() => {
-            "calls: from nobody until sign-in comes in a later version; VOICE_ANONYMOUS=true takes them from anywhere"
-                .to_owned()
+            "calls: from nobody without sign-in; VOICE_ANONYMOUS=true takes them from anywhere".to_owned()
         }
         None if is_loopback => "calls: from this machine only, without sign-in".to_owned(),
         None => format!(
             "calls: from nobody, since {bind} is no loopback address; VOICE_ANONYMOUS=true takes them from anywhere"
         ),
     };
-    let reading = if !config.is_unconfigured() {
-        "conversations: read by nobody until sign-in comes in a later version".to_owned()
+    let sign_in = if !config.is_unconfigured() {
+        "sign-in: users of this server; `voice user add` makes one".to_owned()
     } else if is_loopback {
-        "conversations: read from this machine only, without sign-in".to_owned()
+        let [admin, agent] = auth::demo::USERS.map(|user| user.email);
+        format!("sign-in: {admin} or {agent}, password {}, from this machine only", auth::demo::PASSWORD)
     } else {
-        format!("conversations: read by nobody, since {bind} is no loopback address")
+        format!(
+            "sign-in: users of this server; `voice user add` makes one; not the demo users, since {bind} is no loopback address"
+        )
     };
-    [calls, reading]
+    [calls, sign_in]
 }
 
 /// The database that the settings name, brought up to this version; what a crash left active is ended.
@@ -199,7 +231,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let store = open_store(&config).await?;
     let (loading, arrival) = loading::channel();
     let app = App::new(config.clone(), store, Arc::new(loading), shutdown).await?;
-    say!("{}", app.greeting(address));
+    let setup = app.setup_secret().await?;
+    say!("{}", app.greeting(address, setup.as_deref()));
     let signals = tokio::spawn(shutdown::on_signal(trigger));
     // Pages, data and health are there at once; the models come a moment later, and calls wait for them.
     let begun = Instant::now();
@@ -246,7 +279,8 @@ mod tests {
     use hyper::http::request::Parts;
 
     use super::*;
-    use crate::api::access::{may_call, may_read};
+    use crate::api::access::may_call;
+    use crate::auth::demo;
     use crate::config::Secret;
 
     fn request(peer: &str, host: &str) -> Parts {
@@ -265,7 +299,7 @@ mod tests {
                 for auth_secret in [None, Some(Secret::new("s"))] {
                     let bind = bind.parse().expect("an address");
                     let config = Config { bind, anonymous, auth_secret, ..Config::default() };
-                    let [calls, reading] = access(&config);
+                    let [calls, sign_in] = access(&config);
                     let told = |line: &str, allowed: [bool; 2]| match allowed {
                         [false, false] => line.contains("nobody"),
                         [true, false] => line.contains("this machine only"),
@@ -276,8 +310,10 @@ mod tests {
                     };
                     let allowed = [&near, &far].map(|parts| may_call(&config, parts).is_ok());
                     assert!(told(&calls, allowed), "{calls}: {allowed:?} {config:?}");
-                    let allowed = [&near, &far].map(|parts| may_read(&config, parts).is_ok());
-                    assert!(told(&reading, allowed), "{reading}: {allowed:?} {config:?}");
+                    // Where the demo users are told, they can sign in from here, and nowhere from elsewhere.
+                    let demo_users = [&near, &far]
+                        .map(|parts| config.is_unconfigured() && demo::check(&config, parts).is_ok());
+                    assert_eq!(demo_users, [sign_in.contains(demo::PASSWORD), false], "{sign_in} {config:?}");
                 }
             }
         }

@@ -23,6 +23,9 @@ pub enum Failure {
         /// What the system said.
         detail: String,
     },
+    /// Sign-in cannot be set up.
+    #[error("sign-in cannot be set up: {0}")]
+    Auth(String),
     /// The default organization does not exist.
     #[error("VOICE_DEFAULT_ORGANIZATION names an organization that does not exist; correct or unset it")]
     Organization,

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
-use hyper::http::request::Parts;
 use serde::Deserialize;
 
-use super::{List, access, id_of};
+use super::{List, id_of};
 use crate::app::App;
+use crate::auth::{Identity, Right};
 use crate::data::{Conversation, ConversationDetail, ConversationFilter, Cursor};
 use crate::http::Problem;
 
@@ -30,9 +30,9 @@ pub struct ListQuery {
 pub async fn list(
     State(app): State<App>,
     query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
-    parts: Parts,
+    who: Identity,
 ) -> Result<Json<List<Conversation>>, Problem> {
-    access::may_read(&app.config, &parts)?;
+    who.may(Right::ReadConversations)?;
     let Query(query) = query.map_err(|_| Problem::bad_value("query", "the query cannot be read"))?;
     let limit = match query.limit.as_deref() {
         None => DEFAULT_LIMIT,
@@ -47,7 +47,7 @@ pub async fn list(
         })?),
     };
     let page =
-        app.store.conversations(app.organization, ConversationFilter::default(), cursor, limit).await?;
+        app.store.conversations(who.organization, ConversationFilter::default(), cursor, limit).await?;
     Ok(Json(List { items: page.items, next_cursor: page.next.map(Cursor::encode) }))
 }
 
@@ -58,10 +58,10 @@ pub async fn list(
 pub async fn one(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
-    parts: Parts,
+    who: Identity,
 ) -> Result<Json<ConversationDetail>, Problem> {
-    access::may_read(&app.config, &parts)?;
+    who.may(Right::ReadConversations)?;
     let unknown = || Problem::not_found("there is no such conversation");
     let id = id_of(id).ok_or_else(unknown)?;
-    app.store.conversation(app.organization, id).await?.map(Json).ok_or_else(unknown)
+    app.store.conversation(who.organization, id).await?.map(Json).ok_or_else(unknown)
 }

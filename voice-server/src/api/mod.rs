@@ -1,7 +1,9 @@
 //! REST: JSON in camelCase under `/api/v1`, and the health of the server.
 
 pub mod access;
+pub mod auth;
 pub mod conversations;
+pub(crate) mod fields;
 pub mod health;
 pub mod metrics;
 

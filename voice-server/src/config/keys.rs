@@ -37,6 +37,8 @@ pub enum Kind {
     Text,
     /// Text that is never shown.
     Secret,
+    /// Such texts, separated by commas.
+    Secrets,
     /// An address with one of these schemes. Never shown: it may hold a password.
     Url(&'static [&'static str]),
     /// Some of these words in order, separated by commas.
@@ -66,6 +68,7 @@ impl Kind {
             Self::Switch => "true or false".into(),
             Self::Text => "text".into(),
             Self::Secret => "secret text".into(),
+            Self::Secrets => "list of secret texts".into(),
             Self::Url(schemes) => format!("{} address", schemes.join(" or ")),
             Self::Choices(words) => format!("ordered list of {}", words.join(", ")),
             Self::Origins => "list of web origins".into(),
@@ -139,10 +142,20 @@ pub const KEYS: &[Key] = &[
         "VOICE_AUTH_SECRET",
         "serving.auth_secret",
         Kind::Secret,
-        "unset",
-        By("http"),
-        "Signs access tokens. Setting it ends the unconfigured state, so that nothing is answered without sign-in. \
-         In this version sign-in itself is still to come.",
+        "drawn at the first start",
+        By("auth"),
+        "Signs access tokens; 32 letters or more. Setting it ends the unconfigured state, so that nothing is answered \
+         without sign-in. Unset: drawn once and kept in the data folder, file `auth_secret` with mode 0600. Several servers of \
+         one database need the same one.",
+    ),
+    key(
+        "VOICE_AUTH_PREVIOUS_SECRETS",
+        "serving.auth_previous_secrets",
+        Kind::Secrets,
+        "none",
+        By("auth"),
+        "Secrets that were `VOICE_AUTH_SECRET` before. What they signed is still good, so that a change signs nobody out; \
+         leave one out when it is a month old, or at once when it has become known.",
     ),
     key(
         "VOICE_ANONYMOUS",
@@ -166,17 +179,29 @@ pub const KEYS: &[Key] = &[
         "serving.allowed_origins",
         Kind::Origins,
         "none",
-        By("voice"),
-        "Web origins whose pages may open sockets besides this machine's own, where `VOICE_ANONYMOUS` is true.",
+        By("auth"),
+        "Web origins whose pages may ask the REST surface (CORS) and open sockets, besides this machine's own. List the \
+         server's own address too where its pages are opened by another name than localhost.",
     ),
     key(
         "VOICE_TRUSTED_PROXIES",
         "serving.trusted_proxies",
         Kind::Networks,
         "none",
-        Later("sign-in"),
-        "Proxies whose `Forwarded` headers are believed.",
+        By("auth"),
+        "Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed: limits then count the client's address, and \
+         cookies are kept to https where the client came by it.",
     ),
+    key(
+        "VOICE_CALLS_PER_ADDRESS",
+        "serving.calls_per_address",
+        Kind::Count(1, 100_000),
+        "20",
+        By("auth"),
+        "Anonymous calls and calls by a publishable key at the same time from one address of another machine; one more is \
+         refused with 429.",
+    )
+    .in_unit("calls"),
     key(
         "VOICE_LANGUAGE",
         "serving.language",
@@ -253,16 +278,17 @@ pub const KEYS: &[Key] = &[
         "data.supabase_url",
         HTTP,
         "unset",
-        Later("sign-in"),
-        "Address of the Supabase project whose users may sign in.",
+        By("auth"),
+        "Address of the Supabase project whose users' access tokens are taken. Their organization stands in \
+         `app_metadata.organization_id`, their role in `app_metadata.voice_role` (`agent` if unset).",
     ),
     key(
         "SUPABASE_JWT_SECRET",
         "data.supabase_jwt_secret",
         Kind::Secret,
         "unset",
-        Later("sign-in"),
-        "Secret that checks Supabase's access tokens.",
+        By("auth"),
+        "The project's shared secret (HS256). Unset: only keys that the project publishes count.",
     ),
     key(
         "REDIS_URL",

@@ -33,16 +33,24 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Folder of the database and the files. Default: `./data`.
     pub data: PathBuf,
-    /// Signs access tokens. Unset: sign-in is not configured.
+    /// Signs access tokens. Unset: drawn once and kept in the data folder.
     pub auth_secret: Option<Secret>,
+    /// Secrets that signed before and still count.
+    pub auth_previous_secrets: Vec<Secret>,
     /// Whether callers need no sign-in. Unset: only while unconfigured, from this machine.
     pub anonymous: Option<bool>,
     /// Organization of calls without a conversation. Unset: the demo organization.
     pub default_organization: Option<Uuid>,
-    /// Web origins, in lower case, whose pages may open sockets.
+    /// Web origins, in lower case, whose pages may ask and open sockets.
     pub allowed_origins: Vec<String>,
-    /// Networks whose `Forwarded` headers are believed. Not used yet.
+    /// Networks whose `Forwarded` headers are believed.
     pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// Calls at the same time from one address of another machine that nobody signed in for. Default: 20.
+    pub calls_per_address: usize,
+    /// The Supabase project whose users may sign in.
+    pub supabase_url: Option<String>,
+    /// That project's shared secret.
+    pub supabase_jwt_secret: Option<Secret>,
     /// BCP 47 language of the calls. Default: `en`.
     pub language: String,
     /// Calls at the same time. Default: 300.
@@ -83,10 +91,14 @@ impl Default for Config {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_000)),
             data: PathBuf::from("./data"),
             auth_secret: None,
+            auth_previous_secrets: Vec::new(),
             anonymous: None,
             default_organization: None,
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            calls_per_address: 20,
+            supabase_url: None,
+            supabase_jwt_secret: None,
             language: "en".into(),
             max_calls: 300,
             max_connections: 1_024,
@@ -257,6 +269,9 @@ impl Config {
             bind: text("VOICE_BIND").and_then(parse::socket_address).unwrap_or(plain.bind),
             data: text("VOICE_DATA").map(PathBuf::from).unwrap_or(plain.data),
             auth_secret: text("VOICE_AUTH_SECRET").map(Secret::new),
+            auth_previous_secrets: text("VOICE_AUTH_PREVIOUS_SECRETS")
+                .map(|value| parse::list(value).map(Secret::new).collect())
+                .unwrap_or_default(),
             anonymous: text("VOICE_ANONYMOUS").and_then(parse::switch),
             default_organization: text("VOICE_DEFAULT_ORGANIZATION").and_then(|id| id.parse().ok()),
             allowed_origins: text("VOICE_ALLOWED_ORIGINS")
@@ -265,6 +280,9 @@ impl Config {
             trusted_proxies: text("VOICE_TRUSTED_PROXIES")
                 .map(|value| parse::list(value).filter_map(parse::network).collect())
                 .unwrap_or_default(),
+            calls_per_address: size("VOICE_CALLS_PER_ADDRESS", plain.calls_per_address),
+            supabase_url: own("SUPABASE_URL"),
+            supabase_jwt_secret: key("SUPABASE_JWT_SECRET"),
             language: text("VOICE_LANGUAGE").and_then(parse::language).unwrap_or(plain.language),
             max_calls: size("VOICE_MAX_CALLS", plain.max_calls),
             max_connections: size("VOICE_MAX_CONNECTIONS", plain.max_connections),
@@ -316,7 +334,7 @@ impl Config {
 fn is_sound(kind: Kind, text: &str) -> bool {
     match kind {
         Kind::SocketAddress => parse::socket_address(text).is_some(),
-        Kind::Folder | Kind::Text | Kind::Secret => !text.contains('\0'),
+        Kind::Folder | Kind::Text | Kind::Secret | Kind::Secrets => !text.contains('\0'),
         Kind::Switch => parse::switch(text).is_some(),
         Kind::Url(schemes) => parse::url(text, schemes).is_some(),
         Kind::Choices(words) => parse::choices(text, words).is_some(),

@@ -12,6 +12,7 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
+use tower_http::cors::CorsLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -27,13 +28,14 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// Longest time for one answer. The longest promise of the surface is 8 s.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Puts the layers around the routes.
-pub fn wrap(routes: Router) -> Router {
+/// Puts the layers around the routes. `cors` tells browsers which other sites' pages may read the answers.
+pub fn wrap(routes: Router, cors: CorsLayer) -> Router {
     // The last one added is the outermost.
     routes
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn(problem::finish))
+        .layer(cors)
         .layer(middleware::from_fn(log))
         .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(X_FRAME_OPTIONS, "DENY"))

@@ -1,6 +1,7 @@
 //! From a request to a call: who may, which conversation, in what form. Refusals are HTTP problems.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -19,9 +20,10 @@ use super::actor::Socket;
 use super::call::Profile;
 use super::query;
 use super::registry::Seat;
-use crate::api::{access, id_of};
+use crate::api::id_of;
 use crate::app::App;
-use crate::data::{DataError, NewConversation, Timestamp};
+use crate::auth;
+use crate::data::Timestamp;
 use crate::http::Problem;
 
 /// The subprotocol with events.
@@ -35,8 +37,9 @@ const PAGE_ORIGIN: HeaderName = HeaderName::from_static("x-page-origin");
 /// show why it may not call; where it may, the answer is 426.
 ///
 /// # Errors
-/// 401 or 403 where the caller may not, 404 for an id that is malformed or in use, 422 for a bad query, 503 where the
-/// server stops or cannot store, 426 and 400 for what is no handshake.
+/// 401 or 403 where the caller may not, 404 for an id that is malformed or another's, 422 for a bad query, 429 where the key or
+/// the address has as many calls as it may, 503 where the server stops or cannot store, 426 and 400 for what is no
+/// handshake.
 pub async fn upgrade(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
@@ -51,9 +54,9 @@ pub async fn upgrade(
         // This can only take a right away: without an `Origin` more is allowed than with one.
         parts.headers.insert(ORIGIN, origin);
     }
-    access::may_call(&app.config, &parts)?;
-    let unknown = || Problem::not_found("there is no such call");
-    let id = id_of(id).filter(|id| !id.is_nil()).ok_or_else(unknown)?;
+    let id = id_of(id).filter(|id| !id.is_nil());
+    let caller = auth::caller_of(&app, &parts, id.unwrap_or_default()).await?;
+    let id = id.ok_or_else(|| Problem::not_found("there is no such call"))?;
     let asked = query::parse_query(parts.uri.query().unwrap_or_default())
         .map_err(|bad| Problem::bad_value(bad.field, format!("{bad}")))?;
     let profile = profile(&parts.headers);
@@ -85,20 +88,20 @@ pub async fn upgrade(
     request = Request::from_parts(parts, body);
     let (response, upgrade) = handshake::upgrade(&mut request)
         .map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
-    let created = (Timestamp::now(), Instant::now());
+    let mut created = (Timestamp::now(), Instant::now());
+    let mut place = None;
     if matches!(seat, Seat::Taken(_)) {
-        let new = NewConversation::anonymous(id, app.organization, created.0);
-        app.store.open_conversation(new).await.map_err(|error| match error {
-            // An anonymous caller may not join what exists, nor learn that it does.
-            DataError::Exists => unknown(),
-            other => other.into(),
-        })?;
+        place = Some(caller.place(&app).await?);
+        if let Some(before) = caller.join(&app, created.0).await? {
+            created = (before.created_at, since(before.created_at, created));
+        }
+        caller.redeem(&app).await?;
     }
     let socket = Socket {
         upgrade,
         seat,
         id,
-        organization: app.organization,
+        organization: caller.organization,
         created,
         store: app.store.clone(),
         profile,
@@ -107,12 +110,22 @@ pub async fn upgrade(
         limits: app.limits,
         shutdown: app.shutdown.clone(),
     };
-    app.calls.spawn(Arc::clone(&app.answerer).carry(socket));
+    let carried = Arc::clone(&app.answerer).carry(socket);
+    app.calls.spawn(async move {
+        carried.await;
+        drop(place);
+    });
     let mut response = response.map(|_| Body::empty());
     if profile == Profile::Full {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     Ok(response)
+}
+
+/// When a conversation began that was made before its call, by the clock that never jumps.
+fn since(begun: Timestamp, (now, instant): (Timestamp, Instant)) -> Instant {
+    let ago = u64::try_from(now.as_millis().saturating_sub(begun.as_millis())).unwrap_or_default();
+    instant.checked_sub(Duration::from_millis(ago)).unwrap_or(instant)
 }
 
 /// RFC 6455, section 11.3.4: a list, perhaps over several headers.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use voice_core::text::words::word_error_rate;
 
 use crate::server::Server;
 use crate::spoken;
-use crate::webdriver::{Driver, http};
+use crate::webdriver::{Driver, http, http_with};
 
 /// Serves the page from an origin of its own until the test's process ends.
 fn serve_page() -> SocketAddr {
@@ -81,6 +82,14 @@ fn callers_words(conversation: &Value) -> String {
 
 /// The conversation once the page has opened it.
 fn conversation(server: &Server, id: Uuid) -> Option<Value> {
-    let (status, body) = http(server.address, "GET", &format!("/api/v1/conversations/{id}"), "");
+    static ADMIN: OnceLock<String> = OnceLock::new();
+    let admin = ADMIN.get_or_init(|| {
+        let credentials = r#"{"email":"admin@demo.example","password":"demo-password"}"#;
+        let (status, body) = http(server.address, "POST", "/api/v1/auth/login", credentials);
+        assert_eq!(status, 200, "{body}");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        format!("Authorization: Bearer {}\r\n", body["accessToken"].as_str().expect("a token"))
+    });
+    let (status, body) = http_with(server.address, "GET", &format!("/api/v1/conversations/{id}"), admin, "");
     (status == 200).then(|| serde_json::from_str(&body).expect("JSON"))
 }

@@ -51,7 +51,7 @@ fn the_start_says_where_who_and_what_is_missing_once() {
     assert_eq!(ended.out.matches("  not working\n").count(), 2, "{}", ended.out);
     assert_eq!(ended.out.matches("callers are not heard").count(), 1, "the note stands twice: {}", ended.out);
     assert!(ended.out.contains("calls: from this machine only"), "{}", ended.out);
-    assert!(ended.out.contains("conversations: read from this machine only"), "{}", ended.out);
+    assert!(ended.out.contains("sign-in: admin@demo.example or agent@demo.example, password demo-password, from this machine only"), "{}", ended.out);
 }
 
 #[cfg(unix)]
@@ -61,7 +61,8 @@ fn the_start_tells_open_calls_and_what_settings_cannot_do() {
     let ended = served("0.0.0.0:0", &settings);
     for part in [
         "calls: from anywhere, without sign-in",
-        "conversations: read by nobody, since 0.0.0.0 is no loopback address",
+        "not the demo users, since 0.0.0.0 is no loopback address",
+        "/setup?token=",
         "VOICE_STT names deepgram, which needs DEEPGRAM_API_KEY; local serves",
         "VOICE_LANGUAGE is de, but the local models hear and speak English only",
     ] {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::caller::{Caller, Got};
-use crate::server::{Answer, ask, conversation};
+use crate::server::{Answer, admin, ask, conversation};
 
 async fn handshake(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
     let mut all = vec![
@@ -42,7 +42,8 @@ pub(crate) async fn only_this_machine_may_call_and_read(address: SocketAddr) {
         }
     }
     for origin in ["Origin: http://localhost:3000", "Origin: http://127.0.0.1", "Origin: http://[::1]:9"] {
-        let answer = ask(address, "/api/v1/conversations", &["Host: 127.0.0.1", origin]).await;
+        let signed_in = admin(address).await;
+        let answer = ask(address, "/api/v1/conversations", &["Host: 127.0.0.1", origin, &signed_in]).await;
         assert_eq!(answer.status, 200, "{origin}: {}", answer.body);
     }
 }
@@ -53,7 +54,10 @@ pub(crate) async fn unknown_and_malformed_ids_are_not_found(address: SocketAddr)
         assert_eq!(handshake(address, path, &host).await.status, 404, "{path}");
     }
     for id in [Uuid::new_v4().to_string(), "nonsense".into()] {
-        assert_eq!(ask(address, &format!("/api/v1/conversations/{id}"), &host).await.status, 404, "{id}");
+        let path = format!("/api/v1/conversations/{id}");
+        assert_eq!(ask(address, &path, &host).await.status, 401, "{id}");
+        let signed_in = admin(address).await;
+        assert_eq!(ask(address, &path, &[host[0], &signed_in]).await.status, 404, "{id}");
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! The process is a child that is killed by its own id when the value is dropped, also when a test fails.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -167,13 +168,21 @@ pub(crate) struct Answer {
 
 /// Sends a request with exactly these headers.
 pub(crate) async fn ask(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
+    send(address, "GET", path, headers, "").await
+}
+
+/// The same by any method, with a body.
+async fn send(address: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
     let mut stream = soon(TcpStream::connect(address)).await.expect("a connection");
-    let mut request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n");
+    let length = body.len();
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n");
     for header in headers {
         request += header;
         request += "\r\n";
     }
     request += "\r\n";
+    request += body;
     stream.write_all(request.as_bytes()).await.expect("written");
     let mut bytes = Vec::new();
     soon(stream.read_to_end(&mut bytes)).await.expect("an answer");
@@ -183,9 +192,30 @@ pub(crate) async fn ask(address: SocketAddr, path: &str, headers: &[&str]) -> An
     Answer { status, body: body.to_owned() }
 }
 
+/// The header by which the demo admin is known; it signs in once for some minutes.
+pub(crate) async fn admin(address: SocketAddr) -> String {
+    /// Shorter than an access token is good.
+    const KEPT: Duration = Duration::from_secs(600);
+    static KNOWN: Mutex<BTreeMap<SocketAddr, (Instant, String)>> = Mutex::new(BTreeMap::new());
+    let known = KNOWN.lock().expect("unpoisoned").get(&address).cloned();
+    if let Some((at, header)) = known
+        && at.elapsed() < KEPT
+    {
+        return header;
+    }
+    let credentials = r#"{"email":"admin@demo.example","password":"demo-password"}"#;
+    let answer = send(address, "POST", "/api/v1/auth/login", &["Host: localhost"], credentials).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body: Value = serde_json::from_str(&answer.body).expect("JSON");
+    let header = format!("Authorization: Bearer {}", body["accessToken"].as_str().expect("a token"));
+    KNOWN.lock().expect("unpoisoned").insert(address, (Instant::now(), header.clone()));
+    header
+}
+
 /// The stored conversation.
 pub(crate) async fn conversation(address: SocketAddr, id: Uuid) -> Value {
-    let answer = ask(address, &format!("/api/v1/conversations/{id}"), &["Host: localhost"]).await;
+    let path = format!("/api/v1/conversations/{id}");
+    let answer = ask(address, &path, &["Host: localhost", &admin(address).await]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     serde_json::from_str(&answer.body).expect("JSON")
 }

@@ -12,13 +12,14 @@ use http_body_util::Empty;
 use hyper::Request;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OnceCell, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 use voice_server::app::App;
+use voice_server::auth::Auth;
 use voice_server::config::Config;
 use voice_server::data::*;
 use voice_server::shutdown::{self, Trigger};
@@ -257,7 +258,11 @@ pub(crate) struct Server {
     pub(crate) ended: mpsc::UnboundedReceiver<Uuid>,
     pub(crate) trigger: Trigger,
     pub(crate) serving: JoinHandle<()>,
-    folder: PathBuf,
+    /// `Authorization` of the demo admin, once somebody asked for it.
+    admin: OnceCell<String>,
+    /// The server's own sign-in.
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) folder: PathBuf,
 }
 
 /// What a test wants to be different.
@@ -305,8 +310,9 @@ impl Server {
         if let Some(limits) = wish.limits {
             app.limits = limits;
         }
+        let auth = app.auth.clone();
         let serving = tokio::spawn(app.serve(listener));
-        Self { address, lines, gate, ended, trigger, serving, folder }
+        Self { address, lines, gate, ended, trigger, serving, admin: OnceCell::new(), auth, folder }
     }
 
     /// The engine's end of the next call.
@@ -360,13 +366,22 @@ impl Server {
 
     /// Sends a request with the headers and gives status, head and body.
     pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
+        self.send(method, path, headers, "").await
+    }
+
+    /// The same with a body.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         for header in headers {
             request += header;
             request += "\r\n";
         }
+        if !body.is_empty() {
+            request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        }
         request += "\r\n";
+        request += body;
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         soon(stream.read_to_end(&mut bytes)).await.unwrap();
@@ -375,13 +390,35 @@ impl Server {
         Answer {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_ascii_lowercase(),
+            whole_head: head.to_owned(),
             body: body.to_owned(),
         }
+    }
+
+    /// Posts JSON from this machine.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, &["Host: localhost"], &body.to_string()).await
+    }
+
+    /// The header by which the demo admin of an unconfigured server is known.
+    pub(crate) async fn admin(&self) -> &str {
+        let sign_in = async {
+            let credentials = json!({"email": "admin@demo.example", "password": "demo-password"});
+            let answer = self.post("/api/v1/auth/login", &credentials).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            format!("Authorization: Bearer {}", answer.json()["accessToken"].as_str().unwrap())
+        };
+        self.admin.get_or_init(|| sign_in).await
     }
 
     /// A plain request from this machine.
     pub(crate) async fn fetch(&self, path: &str) -> Answer {
         self.ask("GET", path, &["Host: localhost"]).await
+    }
+
+    /// The same by the demo admin.
+    pub(crate) async fn read(&self, path: &str) -> Answer {
+        self.ask("GET", path, &["Host: localhost", self.admin().await]).await
     }
 
     /// A handshake that is expected to be refused.
@@ -397,8 +434,29 @@ impl Server {
         self.ask("GET", path, &all).await
     }
 
+    /// A handshake with these headers: the status, and the connection, which holds the call while it lives.
+    pub(crate) async fn shake(&self, path: &str, headers: &[&str]) -> (u16, TcpStream) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut request = format!(
+            "GET {path} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        );
+        for header in headers {
+            request += header;
+            request += "\r\n";
+        }
+        request += "\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.push(soon(stream.read_u8()).await.unwrap());
+        }
+        let line = String::from_utf8(line).unwrap();
+        (line.split(' ').nth(1).unwrap().parse().unwrap(), stream)
+    }
+
     pub(crate) async fn conversation(&self, id: Uuid) -> Value {
-        let answer = self.fetch(&format!("/api/v1/conversations/{id}")).await;
+        let answer = self.read(&format!("/api/v1/conversations/{id}")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()
     }
@@ -413,7 +471,9 @@ impl Drop for Server {
 /// An HTTP answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// In small letters.
     pub(crate) head: String,
+    pub(crate) whole_head: String,
     pub(crate) body: String,
 }
 

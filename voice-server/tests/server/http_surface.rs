@@ -43,7 +43,8 @@ async fn errors_are_problems_with_code_and_correlation_id() {
         ("GET", "/api/v1/conversations?limit=x", 422, "invalid_value"),
         ("GET", "/api/v1/conversations?cursor=x", 422, "invalid_value"),
     ] {
-        let answer = server.ask(method, path, &["Host: localhost", "X-Request-Id: abc-1"]).await;
+        let answer =
+            server.ask(method, path, &["Host: localhost", "X-Request-Id: abc-1", server.admin().await]).await;
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.head.contains("content-type: application/problem+json"), "{path}: {}", answer.head);
         assert!(answer.head.contains("x-request-id: abc-1"), "{path}");
@@ -122,11 +123,11 @@ async fn an_id_in_another_form_than_the_stored_one_is_not_found() {
         (id.simple().to_string(), 404),
         (id.urn().to_string(), 404),
     ] {
-        assert_eq!(server.fetch(&format!("/api/v1/conversations/{id}")).await.status, status, "{id}");
+        assert_eq!(server.read(&format!("/api/v1/conversations/{id}")).await.status, status, "{id}");
     }
 }
 
-/// The rules of DESIGN 2.1 on the wire: 200 reads and 426 could call, 403 may do neither, 400 is not HTTP.
+/// The rules of DESIGN 2.1 on the wire: a demo user reads with 200, and 426 could call, 403 may do neither, 400 is not HTTP.
 #[tokio::test]
 async fn doubled_and_odd_headers_make_nobody_local() {
     const HERE: &str = "Host: localhost";
@@ -175,7 +176,8 @@ async fn doubled_and_odd_headers_make_nobody_local() {
     ];
     for (headers, local) in table {
         let (reads, calls) = if *local { (200, 426) } else { (403, 403) };
-        assert_eq!(server.ask("GET", "/api/v1/conversations", headers).await.status, reads, "{headers:?}");
+        let signed_in: Vec<&str> = headers.iter().copied().chain([server.admin().await]).collect();
+        assert_eq!(server.ask("GET", "/api/v1/conversations", &signed_in).await.status, reads, "{headers:?}");
         let voice = format!("/voice/{}", Uuid::new_v4());
         assert_eq!(server.ask("GET", &voice, headers).await.status, calls, "{headers:?}");
     }
@@ -183,7 +185,7 @@ async fn doubled_and_odd_headers_make_nobody_local() {
     for (target, status) in
         [("http://localhost/api/v1/conversations", 200), ("http://evil.example/api/v1/conversations", 403)]
     {
-        assert_eq!(server.ask("GET", target, &[HERE]).await.status, status, "{target}");
+        assert_eq!(server.ask("GET", target, &[HERE, server.admin().await]).await.status, status, "{target}");
     }
 }
 
@@ -238,7 +240,7 @@ async fn lists_page_newest_first() {
     let mut seen = Vec::new();
     let mut path = "/api/v1/conversations?limit=2".to_owned();
     loop {
-        let page = server.fetch(&path).await.json();
+        let page = server.read(&path).await.json();
         let items = page["items"].as_array().unwrap();
         assert!(items.len() <= 2 && items.iter().all(|item| item["status"] == "ended"));
         seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));

@@ -30,7 +30,7 @@ async fn a_bad_query_is_a_problem_with_the_fields_name() {
         let answer = server.refused(&format!("/voice/{}?{query}", Uuid::new_v4()), &[]).await;
         assert_eq!((answer.status, answer.json()["field"].as_str()), (422, Some(field)), "{query}");
     }
-    assert_eq!(server.fetch("/api/v1/conversations").await.json()["items"], serde_json::json!([]));
+    assert_eq!(server.read("/api/v1/conversations").await.json()["items"], serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_handshake_with_a_bad_key_is_a_bad_request_and_of_another_version_one_
         assert_eq!(answer.status, status, "{headers:?}");
         assert_eq!(answer.head.contains("sec-websocket-version: 13"), status == 426, "{headers:?}");
     }
-    assert_eq!(server.fetch("/api/v1/conversations").await.json()["items"], serde_json::json!([]));
+    assert_eq!(server.read("/api/v1/conversations").await.json()["items"], serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn one_call_too_many_closes_with_1013_and_leaves_no_conversation() {
     let (_, code, reason) = refused.rest().await;
     assert_eq!(code, 1013);
     assert!(reason.contains("busy"), "{reason}");
-    assert_eq!(server.fetch(&format!("/api/v1/conversations/{second}")).await.status, 404);
+    assert_eq!(server.read(&format!("/api/v1/conversations/{second}")).await.status, 404);
 
     // The place is free again once the first call is over.
     first.close().await;

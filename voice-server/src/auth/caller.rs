@@ -1,0 +1,289 @@
+//! Who calls: the one decision of the voice socket, and the same for the events socket and for writing by ticket.
+//!
+//! A ticket, a token or key in a header, a token in the address, the pages' cookie, or nothing where an anonymous call is
+//! allowed: the first one that is there decides. Every socket that a page opens is checked for its `Origin` as well, since
+//! browsers let any page open one. What is found is fixed for the call. Callers: `voice::upgrade`, `api`.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use hyper::http::request::Parts;
+use uuid::Uuid;
+
+use super::identity::{self, Identity, Shown, client_address};
+use super::limits::{CallPlace, Counted};
+use super::rights::{Right, Standing};
+use super::tickets::{Purpose, Ticket};
+use super::{keys, origins};
+use crate::api::access;
+use crate::app::App;
+use crate::data::{Conversation, DataError, NewConversation, Status, Timestamp};
+use crate::http::Problem;
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Somebody who may talk in one conversation.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The organization that is called.
+    pub organization: Uuid,
+    /// The conversation.
+    pub conversation: Uuid,
+    /// The user who calls, or who made the conversation.
+    pub user: Option<Uuid>,
+    /// The key by which the conversation was made, or that calls.
+    pub key: Option<Uuid>,
+    /// Whether the conversation's phone number was told by somebody who is believed about it.
+    pub trusted_phone: bool,
+    /// Whether nobody vouches for this caller, who then may not join what exists.
+    pub is_anonymous: bool,
+    /// The client's address.
+    pub address: IpAddr,
+    counted: Counted,
+    ticket: Option<String>,
+}
+
+/// Who calls by this request of `GET /voice/{conversation}`. Nothing is used up yet: see [`Caller::redeem`].
+///
+/// # Errors
+/// 401 for a credential that does not count, 403 where one may not, 404 for a conversation that is not the caller's.
+pub async fn caller_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<Caller, Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    let address = client_address(app, parts);
+    if let Some(text) = in_query(query, "ticket")? {
+        let ticket = app.auth.tickets.peek(text, SystemTime::now()).await.ok_or_else(used_ticket)?;
+        origins::check(&app.config, parts, &ticket.origins)?;
+        if ticket.purpose != Purpose::Conversation(conversation) {
+            return Err(Problem::forbidden("this ticket is for something else"));
+        }
+        return Ok(Caller::by_ticket(ticket, conversation, address, text));
+    }
+    if let Some(who) = shown(app, parts, query).await? {
+        who.may(Right::Converse)?;
+        origins::check(&app.config, parts, &[])?;
+        return Ok(Caller::by_identity(&who, conversation));
+    }
+    access::may_call(&app.config, parts)?;
+    Ok(Caller {
+        organization: app.organization,
+        conversation,
+        user: None,
+        key: None,
+        trusted_phone: false,
+        is_anonymous: true,
+        address,
+        counted: Counted { by_address: true, ..Counted::default() },
+        ticket: None,
+    })
+}
+
+/// Who follows the live events by this request. A ticket is used up.
+///
+/// # Errors
+/// 401 for a credential that is missing or does not count, 403 where one may not.
+pub async fn follower_of(app: &App, parts: &Parts) -> Result<(Uuid, Option<Uuid>), Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    if let Some(text) = in_query(query, "ticket")? {
+        let now = SystemTime::now();
+        let ticket = app.auth.tickets.peek(text, now).await.ok_or_else(used_ticket)?;
+        origins::check(&app.config, parts, &ticket.origins)?;
+        if ticket.purpose != Purpose::Events {
+            return Err(Problem::forbidden("this ticket is for something else"));
+        }
+        let ticket = app.auth.tickets.take(text, now).await.ok_or_else(used_ticket)?;
+        return Ok((ticket.organization, ticket.user));
+    }
+    let Some(who) = shown(app, parts, query).await? else { return Err(identity::nobody(app, parts)) };
+    who.may(Right::ReadEvents)?;
+    origins::check(&app.config, parts, &[])?;
+    Ok((who.organization, who.user))
+}
+
+/// Who writes in a conversation by this request: somebody signed in, a secret key, or the holder of its ticket.
+///
+/// # Errors
+/// 401 for a credential that is missing or does not count, 403 where one may not.
+pub async fn writer_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<Caller, Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    if let Some(text) = in_query(query, "ticket")? {
+        let now = SystemTime::now();
+        let ticket = app.auth.tickets.peek(text, now).await.ok_or_else(used_ticket)?;
+        origins::check(&app.config, parts, &ticket.origins)?;
+        let written = app.auth.tickets.write(text, conversation, now).await;
+        let ticket = written.ok_or_else(|| Problem::forbidden("this ticket is for something else"))?;
+        return Ok(Caller {
+            ticket: None,
+            ..Caller::by_ticket(ticket, conversation, client_address(app, parts), "")
+        });
+    }
+    let Some(shown) = identity::credential(parts)? else { return Err(identity::nobody(app, parts)) };
+    let who = identity::identify(app, parts, shown).await?;
+    who.may(Right::Converse)?;
+    Ok(Caller::by_identity(&who, conversation))
+}
+
+/// The identity that a socket's request shows, in a header, its address, or the cookie.
+async fn shown(app: &App, parts: &Parts, query: &str) -> Result<Option<Identity>, Problem> {
+    let in_address = in_query(query, "token")?;
+    let shown = match (identity::credential(parts)?, in_address) {
+        // The cookie goes along with whatever a page opens; what the page wrote itself counts first.
+        (Some(Shown::Bearer(_)), Some(_)) => {
+            return Err(Problem::unauthenticated("a token must be given once"));
+        }
+        // A key in an address would stay in logs for as long as it is good.
+        (_, Some(token)) if keys::is_key(token) => {
+            return Err(Problem::unauthenticated("a key must not stand in an address; send it in a header"));
+        }
+        (_, Some(token)) => Shown::Bearer(token),
+        (Some(shown), None) => shown,
+        (None, None) => return Ok(None),
+    };
+    identity::identify(app, parts, shown).await.map(Some)
+}
+
+/// The value of a name in a query. Tickets and tokens need no escapes, so none are read.
+fn in_query<'q>(query: &'q str, name: &str) -> Result<Option<&'q str>, Problem> {
+    let mut values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
+    let first = values.next().map(|(_, value)| value);
+    if values.next().is_some() {
+        return Err(Problem::bad_value(name, format!("{name} is given twice")));
+    }
+    Ok(first)
+}
+
+fn used_ticket() -> Problem {
+    Problem::unauthenticated("the ticket is unknown, used or over; get another one")
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("there is no such call")
+}
+
+impl Caller {
+    fn by_ticket(ticket: Ticket, conversation: Uuid, address: IpAddr, text: &str) -> Self {
+        let counted = Counted {
+            key: ticket.key,
+            key_calls: ticket.key_calls,
+            key_spend: ticket.key_spend,
+            // Whoever shows a ticket of a key is that key's customer, and nobody knows him; a user is known.
+            by_address: ticket.user.is_none(),
+        };
+        Self {
+            organization: ticket.organization,
+            conversation,
+            user: ticket.user,
+            key: ticket.key,
+            trusted_phone: ticket.trusted_phone,
+            is_anonymous: false,
+            address,
+            counted,
+            ticket: Some(text.to_owned()),
+        }
+    }
+
+    fn by_identity(who: &Identity, conversation: Uuid) -> Self {
+        let key = who.key.as_deref();
+        Self {
+            organization: who.organization,
+            conversation,
+            user: who.user,
+            key: key.map(|key| key.id),
+            trusted_phone: who.standing == Standing::SecretKey,
+            is_anonymous: false,
+            address: who.address,
+            counted: Counted {
+                key: key.map(|key| key.id),
+                key_calls: key.and_then(|key| key.max_calls),
+                key_spend: key.and_then(|key| key.daily_spend_micros),
+                // A carrier or an organization's server calls for many from one address.
+                by_address: false,
+            },
+            ticket: None,
+        }
+    }
+
+    /// A place among the calls of the caller's key and address. It must live as long as the call.
+    ///
+    /// # Errors
+    /// 429 where a limit is reached; the database fails.
+    pub async fn place(&self, app: &App) -> Result<CallPlace, Problem> {
+        let now = Timestamp::now();
+        let day = now.as_millis().div_euclid(DAY_MS);
+        let stored = match (self.counted.key, self.counted.key_spend) {
+            (Some(key), Some(_)) => {
+                let since = Timestamp::from_millis(day * DAY_MS);
+                app.store.spent_by_key(self.organization, key, since).await?
+            }
+            _ => 0,
+        };
+        let day = u64::try_from(day).unwrap_or_default();
+        app.auth
+            .limits
+            .open(&self.counted, self.address, stored, day)
+            .map_err(|full| Problem::limited("too_many_calls", full.to_string(), 30))
+    }
+
+    /// Uses up the ticket, if that is how the caller came. To be called once nothing else can refuse the call.
+    ///
+    /// # Errors
+    /// 401 where somebody else was faster.
+    pub async fn redeem(&self, app: &App) -> Result<(), Problem> {
+        match &self.ticket {
+            None => Ok(()),
+            Some(text) => {
+                app.auth.tickets.take(text, SystemTime::now()).await.map(|_| ()).ok_or_else(used_ticket)
+            }
+        }
+    }
+
+    /// Opens the conversation of the call, or joins it where it was made before, and gives what is stored of it, if anything was.
+    ///
+    /// # Errors
+    /// 404 for one that is another's, that is over, or that this caller may not join; the database fails.
+    pub async fn join(&self, app: &App, now: Timestamp) -> Result<Option<Conversation>, Problem> {
+        if !self.is_anonymous
+            && let Some(found) = app.store.conversation(self.organization, self.conversation).await?
+        {
+            if found.conversation.status == Status::Ended {
+                return Err(unknown());
+            }
+            return Ok(Some(found.conversation));
+        }
+        if self.ticket.is_some() {
+            return Err(unknown());
+        }
+        let new = NewConversation {
+            user_id: self.user,
+            key_id: self.key,
+            ..NewConversation::anonymous(self.conversation, self.organization, now)
+        };
+        match app.store.open_conversation(new).await {
+            Ok(()) => Ok(None),
+            // Nobody may join what is another's, nor learn that it exists.
+            Err(DataError::Exists) => Err(unknown()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_a_query_once() {
+        for (query, expected) in [
+            ("", Ok(None)),
+            ("in=pcm16", Ok(None)),
+            ("ticket=abc", Ok(Some("abc"))),
+            ("in=pcm16&ticket=abc&out=wav", Ok(Some("abc"))),
+            ("xticket=abc&ticket", Ok(None)),
+            ("ticket=", Ok(Some(""))),
+            ("ticket=a&ticket=b", Err(422)),
+        ] {
+            let found = in_query(query, "ticket").map_err(|problem| problem.status().as_u16());
+            assert_eq!(found, expected, "{query}");
+        }
+    }
+}
