@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::get;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::api::{auth as sign_in, conversations, health, metrics};
+use crate::api::health;
 use crate::auth::{self, Auth};
 use crate::cli::print::say;
 use crate::config::Config;
 use crate::data::{DEMO_ORGANIZATION, DataError, PostgresStore, SqliteStore, Store, Timestamp};
 use crate::engine;
 use crate::error::Failure;
+use crate::http::quota::Quotas;
 use crate::http::{Problem, layers, server};
 use crate::metrics::Metrics;
 use crate::providers;
@@ -25,6 +26,7 @@ use crate::shutdown::{self, Shutdown};
 use crate::voice::call::{Answerer, AnyAnswerer, StageStatus};
 use crate::voice::loading;
 use crate::voice::registry::Registry;
+use crate::voice::writing::Writing;
 use crate::voice::{Limits, upgrade};
 use crate::web;
 
@@ -45,6 +47,10 @@ pub struct App {
     pub calls: Registry,
     /// Limits of each call.
     pub limits: Limits,
+    /// How often each may ask.
+    pub quotas: Quotas,
+    /// The conversations in which a written message is being answered.
+    pub writing: Writing,
     /// The health of the parts.
     pub health: health::Health,
     /// What is counted.
@@ -81,11 +87,13 @@ impl App {
         Ok(Self {
             auth: Arc::new(auth),
             calls: Registry::new(config.max_calls),
+            quotas: Quotas::new(config.requests_per_second),
             config: Arc::new(config),
             store,
             organization,
             answerer,
             limits: Limits::default(),
+            writing: Writing::default(),
             health: health::Health::default(),
             metrics: Metrics::default(),
             shutdown,
@@ -94,24 +102,12 @@ impl App {
 
     /// Every route, with what each request passes.
     pub fn routes(&self) -> Router {
-        let routes = Router::new()
-            .route("/health", get(health::report))
-            .route("/health/live", get(health::live))
-            .route("/health/ready", get(health::ready))
-            .route("/metrics", get(metrics::report))
-            .route("/api/v1/auth/login", post(sign_in::login))
-            .route("/api/v1/auth/refresh", post(sign_in::refresh))
-            .route("/api/v1/auth/logout", post(sign_in::logout))
-            .route("/api/v1/auth/setup", post(sign_in::set_up))
-            .route("/api/v1/auth/ticket", post(sign_in::ticket))
-            .route("/api/v1/users/profile", get(sign_in::profile))
-            .route("/api/v1/conversations", get(conversations::list))
-            .route("/api/v1/conversations/{id}", get(conversations::one))
+        let routes = crate::api::routes::routes()
             .route("/voice/{session_id}", get(upgrade::upgrade))
             .merge(web::routes())
             .fallback(async || Problem::not_found("there is nothing at this address"))
             .with_state(self.clone());
-        layers::wrap(routes, auth::origins::cors(self.config.clone()))
+        layers::wrap(routes, auth::origins::cors(self.config.clone()), self.clone())
     }
 
     /// Serves on `listener` until the end begins, then lets requests and calls finish and closes the database.

@@ -17,6 +17,7 @@ mod listen;
 mod mailbox;
 mod stream;
 mod timeline;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 pub use encode::OutputFormat;
 pub use engine::{Engine, EngineBuilder, EngineError};
 pub use stream::ConverseError;
+pub use written::{NoAnswer, Question};
 
 use crate::ids::{ReplyId, SessionId};
 use crate::ingress::Declared;

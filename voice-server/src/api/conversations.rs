@@ -1,53 +1,100 @@
-//! `GET /api/v1/conversations` and `GET /api/v1/conversations/{id}`: what was said, for who may read it.
+//! `/api/v1/conversations`: making them, reading them, noting what came of them, and the same dialogue in writing.
+
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
-use serde::Deserialize;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
-use super::{List, id_of};
+use super::asked::Asked;
+use super::fields::Fields;
+use super::once::{once, once_for};
+use super::{List, id_of, revision};
 use crate::app::App;
-use crate::auth::{Identity, Right};
-use crate::data::{Conversation, ConversationDetail, ConversationFilter, Cursor};
+use crate::auth::tickets::Purpose;
+use crate::auth::{self, Identity, Right};
+use crate::data::{
+    CallEnd, Conversation, ConversationChange, ConversationDetail, ConversationFilter, Cursor, DataError,
+    NewConversation, Status, Timestamp, Turn,
+};
 use crate::http::Problem;
+use crate::voice::call::{NotWritten, Written};
 
-/// Conversations on one page where nothing is asked.
-const DEFAULT_LIMIT: u32 = 20;
-/// Conversations on one page at most.
-const MAX_LIMIT: u32 = 100;
+/// Bytes of `metadata` at most, as JSON.
+const METADATA_LIMIT: usize = 8 * 1024;
+/// Characters of notes at most.
+const NOTES_LIMIT: usize = 10_000;
+/// Characters of a written message at most.
+const TEXT_LIMIT: usize = 2_000;
+/// A written answer is promised within 8 s; the rest of that is for storing and the way.
+const ANSWER_LIMIT: Duration = Duration::from_millis(7_000);
+/// Earlier exchanges that a written question is asked with.
+const EARLIER: usize = 20;
 
-/// The query of a list. Texts, so that a malformed one is reported by its name.
-#[derive(Debug, Deserialize)]
-pub struct ListQuery {
+/// What a list of conversations is asked by.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described; the values are read one by one, each fault by its name")]
+pub(crate) struct ListParams {
+    /// Only those that go on (`active`) or are over (`ended`).
+    status: Option<Status>,
+    /// Only of this user.
+    #[param(rename = "userId")]
+    user_id: Option<Uuid>,
+    /// Only of this caller's number.
+    #[param(rename = "clientPhone")]
+    client_phone: Option<String>,
+    /// Only created at or after this moment.
+    from: Option<Timestamp>,
+    /// Only created before this moment.
+    to: Option<Timestamp>,
+    /// Only those marked as leads, or not.
+    lead: Option<bool>,
+    /// Only where all these words were said or answered in one turn.
+    q: Option<String>,
+    /// The `nextCursor` of the page before.
     cursor: Option<String>,
-    limit: Option<String>,
+    /// Entries on one page.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
 }
 
 /// The organization's conversations, newest first.
 ///
 /// # Errors
 /// The request may not read, a value of the query is malformed, or the database fails.
+#[utoipa::path(
+    get,
+    path = "/api/v1/conversations",
+    tag = "conversations",
+    params(ListParams),
+    responses((status = 200, description = "A page, newest first", body = List<Conversation>)),
+)]
 pub async fn list(
     State(app): State<App>,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
     who: Identity,
+    parts: Parts,
 ) -> Result<Json<List<Conversation>>, Problem> {
     who.may(Right::ReadConversations)?;
-    let Query(query) = query.map_err(|_| Problem::bad_value("query", "the query cannot be read"))?;
-    let limit = match query.limit.as_deref() {
-        None => DEFAULT_LIMIT,
-        Some(text) => text.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n)).ok_or_else(|| {
-            Problem::bad_value("limit", format!("limit must be a whole number from 1 to {MAX_LIMIT}"))
-        })?,
+    let asked = Asked::of(&parts)?;
+    let filter = ConversationFilter {
+        status: asked.read("status", "active or ended", Status::parse)?,
+        user_id: asked.id("userId")?,
+        client_phone: asked.read("clientPhone", "a phone number, such as +15550100", phone)?,
+        from: asked.moment("from")?,
+        to: asked.moment("to")?,
+        lead: asked.switch("lead")?,
+        words: asked.words("q"),
     };
-    let cursor = match query.cursor.as_deref() {
-        None | Some("") => None,
-        Some(text) => Some(Cursor::parse(text).ok_or_else(|| {
-            Problem::bad_value("cursor", "cursor must be the nextCursor of an earlier answer")
-        })?),
-    };
-    let page =
-        app.store.conversations(who.organization, ConversationFilter::default(), cursor, limit).await?;
+    let page = app.store.conversations(who.organization, filter, asked.cursor()?, asked.limit()?).await?;
     Ok(Json(List { items: page.items, next_cursor: page.next.map(Cursor::encode) }))
 }
 
@@ -55,13 +102,301 @@ pub async fn list(
 ///
 /// # Errors
 /// The request may not read, there is no such conversation, or the database fails.
+#[utoipa::path(
+    get,
+    path = "/api/v1/conversations/{id}",
+    tag = "conversations",
+    params(("id" = Uuid, Path, description = "The conversation")),
+    responses(
+        (status = 200, description = "With transcript and turns; `ETag` is for `If-Match`", body = ConversationDetail),
+        (status = 304, description = "As `If-None-Match` has it"),
+        (status = 404, description = "There is none, or it is another organization's"),
+    ),
+)]
 pub async fn one(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
     who: Identity,
-) -> Result<Json<ConversationDetail>, Problem> {
+    parts: Parts,
+) -> Result<Response, Problem> {
     who.may(Right::ReadConversations)?;
-    let unknown = || Problem::not_found("there is no such conversation");
     let id = id_of(id).ok_or_else(unknown)?;
-    app.store.conversation(who.organization, id).await?.map(Json).ok_or_else(unknown)
+    let found = app.store.conversation(who.organization, id).await?.ok_or_else(unknown)?;
+    Ok(revision::unless_known(&parts.headers, found.conversation.revision, &found))
+}
+
+/// What is needed to make a conversation.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described; the fields are read one by one, each fault by its name")]
+pub(crate) struct Opening {
+    /// The caller's number, with `+` and country code where it is known. It counts only from a secret key.
+    #[schema(example = "+15550100")]
+    client_phone: Option<String>,
+    /// Whatever is to be kept with it: an object of at most 8 KiB.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+}
+
+/// A conversation that was made, and the ticket that opens its socket once.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Opened {
+    /// For `/voice/{id}`.
+    id: Uuid,
+    /// For `?ticket=`, once, within a minute.
+    ticket: String,
+    /// When the ticket is worth nothing any more.
+    ticket_expires_at: Timestamp,
+}
+
+/// Makes a conversation and a ticket for it.
+///
+/// # Errors
+/// The request may not, a field is malformed, or the database fails.
+#[utoipa::path(
+    post,
+    path = "/api/v1/conversations",
+    tag = "conversations",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeated, it gives the first answer again")),
+    request_body(content = Opening, description = "May be empty"),
+    responses(
+        (status = 201, description = "Made", body = Opened),
+        (status = 409, description = "A request with this `Idempotency-Key` is being worked on"),
+    ),
+)]
+pub async fn open(
+    State(app): State<App>,
+    who: Identity,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    who.may(Right::OpenConversations)?;
+    let mut fields = Fields::parse(&body)?;
+    let client_phone = fields.text("clientPhone")?;
+    if let Some(number) = &client_phone
+        && phone(number).is_none()
+    {
+        return Err(Problem::bad_value(
+            "clientPhone",
+            "clientPhone must be a phone number, such as +15550100",
+        ));
+    }
+    let metadata = fields.object("metadata", METADATA_LIMIT)?.unwrap_or_default();
+    once(&app, &who, &parts, &body, async {
+        let phone_is_told = client_phone.is_some();
+        let new = NewConversation {
+            id: Uuid::new_v4(),
+            organization_id: who.organization,
+            client_phone,
+            metadata: Value::Object(metadata),
+            created_at: Timestamp::now(),
+            user_id: who.user,
+            key_id: who.key.as_ref().map(|key| key.id),
+        };
+        let id = new.id;
+        app.store.open_conversation(new).await?;
+        let ticket = who.ticket(Purpose::Conversation(id), phone_is_told);
+        let no_ticket =
+            |_| Problem::unavailable("busy", "no ticket can be given at the moment; try again", 2);
+        let (ticket, ticket_expires_at) =
+            app.auth.tickets.issue(ticket, SystemTime::now()).await.map_err(no_ticket)?;
+        Ok((StatusCode::CREATED, json!(Opened { id, ticket, ticket_expires_at })))
+    })
+    .await
+}
+
+/// Changes what people note about a conversation.
+///
+/// # Errors
+/// The request may not, a field is malformed, somebody else changed it meanwhile, or the database fails.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/conversations/{id}",
+    tag = "conversations",
+    params(
+        ("id" = Uuid, Path, description = "The conversation"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the change was made from"),
+    ),
+    request_body = ConversationChange,
+    responses(
+        (status = 200, description = "As it is now", body = Conversation),
+        (status = 404, description = "There is none, or it is another organization's"),
+        (status = 412, description = "Somebody else changed it meanwhile"),
+    ),
+)]
+pub async fn change(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    who: Identity,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    who.may(Right::ChangeConversations)?;
+    let id = id_of(id).ok_or_else(unknown)?;
+    let mut fields = Fields::parse(&body)?;
+    let change = ConversationChange { notes: fields.text("notes")?, lead: fields.maybe_switch("lead")? };
+    if change.notes.as_ref().is_some_and(|notes| notes.chars().count() > NOTES_LIMIT || notes.contains('\0'))
+    {
+        return Err(Problem::bad_value("notes", format!("notes must have at most {NOTES_LIMIT} characters")));
+    }
+    let expected = revision::expected(&parts.headers)?;
+    let changed = app.store.change_conversation(who.organization, id, change, expected).await;
+    let changed = changed.map_err(|error| match error {
+        DataError::NotFound => unknown(),
+        other => other.into(),
+    })?;
+    Ok(revision::with_revision(&changed, changed.revision))
+}
+
+/// A written message.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described; the fields are read one by one, each fault by its name")]
+pub(crate) struct Message {
+    /// The caller's words.
+    #[schema(min_length = 1, max_length = 2000)]
+    text: String,
+}
+
+/// The answer to a written message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Answered {
+    /// The answer.
+    reply: String,
+}
+
+/// The same dialogue in writing: a message, and its answer within 8 s.
+///
+/// # Errors
+/// The request may not, the text is malformed, there is no such conversation, or the answerer fails.
+#[utoipa::path(
+    post,
+    path = "/api/v1/conversations/{id}/messages",
+    tag = "conversations",
+    params(
+        ("id" = Uuid, Path, description = "The conversation"),
+        ("ticket" = Option<String>, Query, description = "The conversation's ticket, instead of sign-in"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeated, it gives the first answer again"),
+    ),
+    request_body = Message,
+    responses(
+        (status = 200, description = "Answered and stored", body = Answered),
+        (status = 404, description = "There is none, or it is another organization's"),
+        (status = 409, description = "The call is going on by voice: send `text` on its socket; or a request with this \
+                                      `Idempotency-Key` is being worked on"),
+        (status = 503, description = "The answerer does not answer; see `Retry-After`"),
+    ),
+)]
+pub async fn write(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let id = id_of(id).ok_or_else(unknown)?;
+    let who = auth::caller::writer_of(&app, &parts, id).await?;
+    let text = Fields::parse(&body)?.needed("text")?;
+    let text = text.trim().to_owned();
+    if text.is_empty() || text.chars().count() > TEXT_LIMIT || text.contains('\0') {
+        return Err(Problem::bad_value("text", format!("text must have 1 to {TEXT_LIMIT} characters")));
+    }
+    let (organization, asker) = (who.organization, asker_of(&who));
+    let _alone = app.writing.enter(id).ok_or_else(busy)?;
+    once_for(&app, organization, asker, &parts, &body, async {
+        let found = app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
+        let begun = Timestamp::now();
+        let earlier = found.turns.iter().rev().take(EARLIER).rev();
+        let written = Written {
+            id,
+            organization,
+            earlier: earlier.map(|turn| (turn.said.clone(), turn.heard.clone())).collect(),
+            text: text.clone(),
+        };
+        let reply = app.answerer.write(written, ANSWER_LIMIT).await.map_err(not_written)?;
+        let since = |moment: Timestamp| {
+            (moment.as_millis() - found.conversation.created_at.as_millis()).unsigned_abs()
+        };
+        let took = (Timestamp::now().as_millis() - begun.as_millis()).max(0) as f64;
+        let turn = Turn {
+            turn: found.turns.last().map_or(1, |turn| turn.turn.saturating_add(1)),
+            said: text,
+            heard: reply.clone(),
+            reply: reply.clone(),
+            started_ms: since(begun),
+            reply_started_ms: since(Timestamp::now()),
+            interrupted: false,
+            ledger: json!({"llm": took}),
+            total_ms: took,
+        };
+        app.store.append_turn(organization, id, turn).await?;
+        if found.conversation.status == Status::Ended {
+            // Its transcript was written down at its end, and is again with the new words.
+            app.store.end_conversation(organization, id, CallEnd::at(Timestamp::now())).await?;
+        }
+        Ok((StatusCode::OK, json!(Answered { reply })))
+    })
+    .await
+}
+
+fn asker_of(who: &auth::Caller) -> String {
+    match (who.user, who.key) {
+        (Some(user), _) => format!("user:{user}"),
+        (None, Some(key)) => format!("key:{key}:{}", who.conversation),
+        (None, None) => format!("ticket:{}", who.conversation),
+    }
+}
+
+fn busy() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "under_way",
+        "the message before this one is still being answered; send one after the other",
+    )
+}
+
+fn not_written(error: NotWritten) -> Problem {
+    match error {
+        NotWritten::Live => Problem::new(
+            StatusCode::CONFLICT,
+            "call_is_live",
+            "this conversation goes on by voice; send text on its socket",
+        ),
+        NotWritten::Early(excuse) => Problem::unavailable("loading", excuse, 5),
+        NotWritten::Failed => {
+            Problem::unavailable("answerer_unavailable", "nobody can answer at the moment; try again", 5)
+        }
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("there is no such conversation")
+}
+
+/// A number as carriers write it: at most 20 of digits and the signs that people put between them, digits among them.
+fn phone(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | ' ' | '(' | ')' | '.');
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    ((3..=15).contains(&digits) && text.len() <= 20 && text.chars().all(plain)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_from_other_texts() {
+        for (text, good) in [
+            ("+15550100", true),
+            ("(555) 010-0000", true),
+            ("110", true),
+            ("", false),
+            ("12", false),
+            ("+1555010000000000", false),
+            ("call me", false),
+            ("1' OR '1'='1", false),
+            ("+1555\u{661}\u{661}\u{661}", false),
+        ] {
+            assert_eq!(phone(text).is_some(), good, "{text}");
+        }
+    }
 }

@@ -47,6 +47,72 @@ impl Fields {
         self.text(name)?.ok_or_else(|| Problem::bad_value(name, format!("{name} is missing")))
     }
 
+    /// `true` or `false`.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub(crate) fn maybe_switch(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.switch(name).map(Some),
+        }
+    }
+
+    /// A whole number from `least` to `most`.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub(crate) fn whole(
+        &mut self,
+        name: &'static str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<i64>, Problem> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_i64().filter(|n| (least..=most).contains(n)).map(Some).ok_or_else(|| {
+                Problem::bad_value(name, format!("{name} must be a whole number from {least} to {most}"))
+            }),
+        }
+    }
+
+    /// An object of at most `limit` bytes of JSON.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub(crate) fn object(
+        &mut self,
+        name: &'static str,
+        limit: usize,
+    ) -> Result<Option<Map<String, Value>>, Problem> {
+        let bad =
+            || Problem::bad_value(name, format!("{name} must be an object of at most {limit} bytes of JSON"));
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(object)) => {
+                let text = serde_json::to_string(&object).map_err(|_| bad())?;
+                // Postgres keeps no NUL in JSON.
+                if text.len() > limit || text.contains("\\u0000") { Err(bad()) } else { Ok(Some(object)) }
+            }
+            Some(_) => Err(bad()),
+        }
+    }
+
+    /// A list of at most `most` texts.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub(crate) fn texts(&mut self, name: &'static str, most: usize) -> Result<Vec<String>, Problem> {
+        let bad = || Problem::bad_value(name, format!("{name} must be a list of at most {most} texts"));
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(values)) if values.len() <= most => {
+                values.into_iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(bad)).collect()
+            }
+            Some(_) => Err(bad()),
+        }
+    }
+
     /// `true` or `false`; absent means false.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use axum::extract::State;
 use hyper::StatusCode;
 use serde::Serialize;
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 use crate::app::App;
 
@@ -22,7 +23,7 @@ const FRESH: Duration = Duration::from_secs(3);
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The health of the server and of each configured component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Report {
     /// `healthy` where every component works.
     pub status: &'static str,
@@ -81,6 +82,15 @@ async fn storage_writes(app: &App) -> bool {
 }
 
 /// `GET /health`: 200 where every component works, else 503.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "health",
+    responses(
+        (status = 200, description = "Every configured component works", body = Report),
+        (status = 503, description = "At least one does not", body = Report),
+    ),
+)]
 pub async fn report(State(app): State<App>) -> (StatusCode, Json<Report>) {
     let report = app.health.report(&app).await;
     let status = if report.status == "healthy" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -1,19 +1,29 @@
 //! REST: JSON in camelCase under `/api/v1`, and the health of the server.
 
 pub mod access;
+pub mod agents;
+mod asked;
 pub mod auth;
 pub mod conversations;
 pub(crate) mod fields;
 pub mod health;
+pub mod keys;
 pub mod metrics;
+mod once;
+mod openapi;
+pub mod organization;
+mod revision;
+pub(crate) mod routes;
+pub mod users;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A part of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct List<T> {
     /// The entries.

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Flags, table};
+use crate::data::{PostgresStore, SqliteStore, Upkeep as _};
 use crate::error::Failure;
 use crate::replay::{ReplayError, Worst};
 use crate::{app, engine, replay, telemetry};
@@ -39,6 +40,8 @@ enum Command {
     #[cfg(feature = "local")]
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// Bring the tables of the database up to this version
+    Migrate(ServeArgs),
     /// Try everything that is configured and say what to mend
     Doctor(ServeArgs),
     /// Run stand-ins of the outside services on this machine
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay(args, &before.flags()),
         #[cfg(feature = "local")]
         Some(Command::Models(command)) => models::run(command, &before.flags()),
+        Some(Command::Migrate(args)) => migrate(merge(before, args)),
         Some(Command::Doctor(args)) => doctor::run(&merge(before, args).flags()),
         Some(Command::Sim(args)) => sim::run(&args),
         Some(Command::ConfigTable) => {
@@ -126,7 +130,7 @@ pub fn main() -> ExitCode {
 /// A flag of `voice serve` that stands before a command which has no use for it, and that command.
 fn unused(before: &ServeArgs, command: &Command) -> Option<(&'static str, &'static str)> {
     let (name, reads_settings) = match command {
-        Command::Serve(_) | Command::Doctor(_) => return None,
+        Command::Serve(_) | Command::Migrate(_) | Command::Doctor(_) => return None,
         Command::Replay(_) => ("replay", true),
         #[cfg(feature = "local")]
         Command::Models(models::ModelsCommand::Pull) => ("models pull", true),
@@ -159,6 +163,31 @@ fn serve(args: ServeArgs) -> ExitCode {
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+/// Brings the tables up to date and says so. A server does the same at its start, unless a transaction pooler is between.
+fn migrate(args: ServeArgs) -> ExitCode {
+    let migrated = Config::load(&args.flags()).map_err(Failure::from).and_then(|config| {
+        telemetry::start(&config.log);
+        runtime()?.block_on(async {
+            match &config.database_url {
+                Some(address) => {
+                    let store = PostgresStore::connect(address, config.database_pooling).await?;
+                    store.migrate().await?;
+                    store.close().await;
+                }
+                None => SqliteStore::attach(&config.data).await?.close().await,
+            }
+            Ok(())
+        })
+    });
+    match migrated {
+        Ok(()) => {
+            say!("the tables are up to date\n");
+            ExitCode::SUCCESS
+        }
         Err(failure) => fail(&failure),
     }
 }

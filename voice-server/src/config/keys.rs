@@ -229,6 +229,16 @@ pub const KEYS: &[Key] = &[
     )
     .in_unit("connections"),
     key(
+        "VOICE_REQUESTS_PER_SECOND",
+        "serving.requests_per_second",
+        Kind::Count(1, 1_000_000),
+        "300",
+        By("http"),
+        "REST requests of one user, for a moment twice as many; an address has as much as four users. One more is answered 429 \
+         with `Retry-After`.",
+    )
+    .in_unit("requests a second"),
+    key(
         "VOICE_LOG",
         "serving.log",
         Kind::LogFilter,

@@ -15,11 +15,13 @@ pub mod table;
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
 use keys::{Key, Kind};
+pub(crate) use parse::origin;
 pub use providers::{CloudSettings, Stage};
 pub use secret::Secret;
 use sources::Given;
@@ -57,6 +59,8 @@ pub struct Config {
     pub max_calls: usize,
     /// HTTP connections at the same time. Default: 1,024.
     pub max_connections: usize,
+    /// REST requests a second of one user; an address has as much as four users. Default: 300.
+    pub requests_per_second: NonZeroU32,
     /// Filter of the log lines. Default: `info`.
     pub log: String,
     /// Postgres that holds the data. Unset: the embedded SQLite.
@@ -102,6 +106,7 @@ impl Default for Config {
             language: "en".into(),
             max_calls: 300,
             max_connections: 1_024,
+            requests_per_second: const { NonZeroU32::new(300).expect("not zero") },
             log: "info".into(),
             database_url: None,
             database_pooling: Pooling::Auto,
@@ -286,6 +291,9 @@ impl Config {
             language: text("VOICE_LANGUAGE").and_then(parse::language).unwrap_or(plain.language),
             max_calls: size("VOICE_MAX_CALLS", plain.max_calls),
             max_connections: size("VOICE_MAX_CONNECTIONS", plain.max_connections),
+            requests_per_second: text("VOICE_REQUESTS_PER_SECOND")
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(plain.requests_per_second),
             log: text("VOICE_LOG").map(str::to_owned).unwrap_or(plain.log),
             database_url: text("SUPABASE_CONNECTION_STRING").map(Secret::new),
             database_pooling: match choice("VOICE_DATABASE_POOLING").as_deref() {

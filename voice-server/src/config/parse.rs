@@ -69,7 +69,7 @@ pub(super) fn choices(text: &str, words: &[&'static str]) -> Option<Vec<&'static
 }
 
 /// A web origin: scheme, host, perhaps a port, nothing after it. Gives it in lower case.
-pub(super) fn origin(text: &str) -> Option<String> {
+pub(crate) fn origin(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
     let scheme = uri.scheme_str()?;
     let authority = uri.authority()?;

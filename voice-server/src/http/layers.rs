@@ -12,12 +12,16 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::cors::CorsLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::problem::{self, Problem};
+use super::quota;
+use crate::app::App;
 
 /// The header with the id that joins a client's error with the server's log.
 pub const CORRELATION: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,12 +33,16 @@ const BODY_LIMIT: usize = 1024 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Puts the layers around the routes. `cors` tells browsers which other sites' pages may read the answers.
-pub fn wrap(routes: Router, cors: CorsLayer) -> Router {
+pub fn wrap(routes: Router, cors: CorsLayer, app: App) -> Router {
+    // Sound is compressed already, and a part of it must stay the part that was asked for.
+    let worth_it = DefaultPredicate::new().and(NotForContentType::new("audio/"));
     // The last one added is the outermost.
     routes
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(app, quota::limit))
         .layer(middleware::from_fn(problem::finish))
+        .layer(CompressionLayer::new().compress_when(worth_it))
         .layer(cors)
         .layer(middleware::from_fn(log))
         .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))

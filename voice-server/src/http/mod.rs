@@ -3,6 +3,7 @@
 pub mod layers;
 pub mod locality;
 pub mod problem;
+pub mod quota;
 pub mod server;
 
 pub use problem::Problem;

@@ -99,7 +99,13 @@ impl Problem {
 impl From<DataError> for Problem {
     fn from(error: DataError) -> Self {
         match &error {
-            DataError::NotFound => Self::not_found("there is no such conversation"),
+            DataError::NotFound => Self::not_found("there is no such thing"),
+            DataError::Changed => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "changed",
+                "somebody else changed this meanwhile; read it again, then make the change",
+            ),
+            DataError::Exists => Self::new(StatusCode::CONFLICT, "exists", "this exists already"),
             DataError::Unavailable(cause) => {
                 tracing::warn!(error = %cause, "the database does not answer");
                 Self::unavailable("database_unavailable", "the database does not answer; try again", 2)

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -265,6 +266,38 @@ pub trait Answerer: Send + Sync + 'static {
     fn vitals(&self) -> Vitals {
         Vitals::default()
     }
+
+    /// Answers a typed question within `limit`, without a call.
+    fn write(&self, _written: Written, _limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
+        Box::pin(std::future::ready(Err(NotWritten::Failed)))
+    }
+}
+
+/// A typed question and what was said before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The conversation.
+    pub id: Uuid,
+    /// Whose it is.
+    pub organization: Uuid,
+    /// Earlier exchanges, oldest first: what the caller said, and what was heard or read of the answer.
+    pub earlier: Vec<(String, String)>,
+    /// What is asked now.
+    pub text: String,
+}
+
+/// Why a typed question was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// The conversation goes on by voice.
+    #[error("the conversation goes on by voice")]
+    Live,
+    /// The engine is not there yet, and why.
+    #[error("{0}")]
+    Early(&'static str),
+    /// The answerer failed or was late.
+    #[error("the answerer failed")]
+    Failed,
 }
 
 /// An answerer of any type. Erased once a call, so that nothing is boxed for each frame.
@@ -280,6 +313,9 @@ pub trait AnyAnswerer: Send + Sync {
 
     /// See [`Answerer::vitals`].
     fn vitals(&self) -> Vitals;
+
+    /// See [`Answerer::write`].
+    fn write(&self, written: Written, limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>>;
 
     /// Whether calls are answered at once.
     fn is_ready(&self) -> bool {
@@ -302,5 +338,9 @@ impl<A: Answerer> AnyAnswerer for A {
 
     fn vitals(&self) -> Vitals {
         Answerer::vitals(self)
+    }
+
+    fn write(&self, written: Written, limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
+        Answerer::write(self, written, limit)
     }
 }

@@ -13,8 +13,8 @@ use voice_core::tts::phrases::PhraseCache;
 use voice_core::turn;
 
 use super::call::{
-    Answerer, CallInput, CallOptions, CallOutput, Control, DeclaredInput, Ended, Event, Output, OutputFormat,
-    Profile, Refused, StageStatus, TurnRecord,
+    Answerer, CallInput, CallOptions, CallOutput, Control, DeclaredInput, Ended, Event, NotWritten, Output,
+    OutputFormat, Profile, Refused, StageStatus, TurnRecord, Written,
 };
 use super::headroom::Share;
 use crate::engine::Built;
@@ -90,6 +90,17 @@ impl Answerer for Built {
             phrases: self.phrases.as_ref().map(PhraseCache::stats),
             inference_load: self.headroom.as_ref().map(|headroom| headroom.load()),
         }
+    }
+
+    fn write(&self, written: Written, limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
+        Box::pin(async move {
+            let Written { id, earlier, text, .. } = written;
+            let question = core::Question { session: SessionId(id), earlier, text };
+            self.engine.answer(question, limit).await.map_err(|error| {
+                tracing::warn!(conversation = %id, %error, "a written question was not answered");
+                NotWritten::Failed
+            })
+        })
     }
 
     fn services(&self) -> BoxFuture<'_, Vec<(&'static str, bool)>> {

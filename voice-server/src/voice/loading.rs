@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use voice_core::session::SessionSender;
 
 use super::actor::{self, Socket};
-use super::call::{Answerer, AnyAnswerer, CallOptions, Refused, StageStatus};
+use super::call::{Answerer, AnyAnswerer, CallOptions, NotWritten, Refused, StageStatus, Written};
 use super::engine::Heard;
 use crate::metrics::Vitals;
 
@@ -105,6 +105,16 @@ impl AnyAnswerer for Loading {
             match state {
                 State::Ready(answerer) => answerer.services().await,
                 State::Fetching | State::Loading => Vec::new(),
+            }
+        })
+    }
+
+    fn write(&self, written: Written, limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
+        let state = self.0.borrow().clone();
+        Box::pin(async move {
+            match state {
+                State::Ready(answerer) => answerer.write(written, limit).await,
+                early => Err(NotWritten::Early(early.excuse())),
             }
         })
     }

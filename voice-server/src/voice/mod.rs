@@ -21,6 +21,7 @@ mod query;
 mod recorder;
 pub mod registry;
 pub mod upgrade;
+pub mod writing;
 
 use std::time::Duration;
 

@@ -24,8 +24,8 @@ use voice_server::config::Config;
 use voice_server::data::*;
 use voice_server::shutdown::{self, Trigger};
 use voice_server::voice::call::{
-    Answerer, AnyAnswerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, Output, Refused,
-    StageStatus, TurnRecord,
+    Answerer, AnyAnswerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, NotWritten, Output,
+    Refused, StageStatus, TurnRecord, Written,
 };
 
 /// Longer than anything here takes, shorter than anybody waits: only a fault runs into it.
@@ -117,6 +117,12 @@ impl Answerer for Script {
         let room = Arc::new(Semaphore::new(1_000_000));
         let _ = self.lines.send(Line { options, seen: seen_by_test, say, room: room.clone() });
         Ok((Ear { seen, room }, Mouth(said)))
+    }
+
+    /// Answers with what it was asked, so that a test sees what reaches an answerer.
+    fn write(&self, written: Written, _limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
+        let reply = format!("{} after {:?}", written.text, written.earlier);
+        Box::pin(std::future::ready(if written.text == "fail" { Err(NotWritten::Failed) } else { Ok(reply) }))
     }
 
     fn stages(&self) -> Vec<StageStatus> {
@@ -262,6 +268,7 @@ pub(crate) struct Server {
     admin: OnceCell<String>,
     /// The server's own sign-in.
     pub(crate) auth: Arc<Auth>,
+    pub(crate) store: Arc<HeldStore>,
     pub(crate) folder: PathBuf,
 }
 
@@ -306,13 +313,13 @@ impl Server {
         let config = Config { data: folder.clone(), ..wish.config };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut app = App::new(config, store, answerer, shutdown).await.unwrap();
+        let mut app = App::new(config, store.clone(), answerer, shutdown).await.unwrap();
         if let Some(limits) = wish.limits {
             app.limits = limits;
         }
         let auth = app.auth.clone();
         let serving = tokio::spawn(app.serve(listener));
-        Self { address, lines, gate, ended, trigger, serving, admin: OnceCell::new(), auth, folder }
+        Self { address, lines, gate, ended, trigger, serving, admin: OnceCell::new(), auth, store, folder }
     }
 
     /// The engine's end of the next call.
@@ -409,6 +416,26 @@ impl Server {
             format!("Authorization: Bearer {}", answer.json()["accessToken"].as_str().unwrap())
         };
         self.admin.get_or_init(|| sign_in).await
+    }
+
+    /// The address of an admin of a new organization, whose password is that of the demo users.
+    pub(crate) async fn admin_of_another_organization(&self) -> String {
+        let (organization_id, id) = (Uuid::new_v4(), Uuid::new_v4());
+        let passwords = voice_server::auth::password::Passwords::new(1);
+        let hash = passwords.hash("demo-password").await.unwrap();
+        self.store.add_organization(organization_id, "Other".into(), Timestamp::now()).await.unwrap();
+        let email = format!("{id}@other.example");
+        let new = NewUser {
+            id,
+            organization_id,
+            email: email.clone(),
+            name: String::new(),
+            role: Role::Admin,
+            password_hash: Some(voice_server::config::Secret::new(&hash)),
+            created_at: Timestamp::now(),
+        };
+        self.store.add_user(new).await.unwrap();
+        email
     }
 
     /// A plain request from this machine.
