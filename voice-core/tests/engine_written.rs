@@ -53,13 +53,18 @@ impl ContextSource for Facts {
 
 fn engine(model: &Arc<Scripted>, facts_take: Duration) -> Engine {
     Engine::builder()
-        .stt(Arc::new(AbsentRecogniser))
+        .stt(Arc::new(AbsentRecogniser::new(absent())))
         .llm(model.clone())
-        .tts(Arc::new(AbsentVoice))
+        .tts(Arc::new(AbsentVoice::new(absent())))
         .context(Arc::new(Facts(facts_take)))
         .instructions("Be brief.")
         .build()
         .expect("an engine")
+}
+
+/// Neither is asked.
+fn absent() -> ProviderError {
+    ProviderError::Unreachable { provider: "none", detail: String::new() }
 }
 
 fn question() -> Question {
