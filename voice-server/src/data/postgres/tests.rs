@@ -112,6 +112,47 @@ async fn two_servers_bring_the_tables_up_at_once_and_neither_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tls_is_spoken_where_it_is_asked_for_and_an_unknown_certificate_is_refused() {
+    let Some(server) = PrivatePostgres::with_tls().expect("starts") else { return left_out("postgresql") };
+    let address = server.database().expect("a database");
+    let open = |query: String| {
+        let address = Secret::new(format!("{address}?{query}"));
+        async move { PostgresStore::open(&address, Pooling::Auto).await }
+    };
+    let store = open("sslmode=require".into()).await.expect("opened");
+    let encrypted: bool = sqlx::query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        .fetch_one(&store.pool)
+        .await
+        .expect("read")
+        .get(0);
+    assert!(encrypted);
+    store.close().await;
+    assert!(open("sslmode=verify-full".into()).await.is_err(), "nobody vouches for it");
+    let root = server.folder().join("ca.crt");
+    let store = open(format!("sslmode=verify-full&sslrootcert={}", root.display())).await.expect("opened");
+    store.ping().await.expect("answers");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_the_server_cut_are_noticed_before_they_are_used() {
+    let Some(server) = postgres() else { return };
+    let address = server.database().expect("a database");
+    let store = store(&address).await;
+    for _ in 0..3 {
+        let name = address.rsplit('/').next().expect("a name");
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        server.sql("postgres", &cut).expect("cut");
+        let asked = futures::future::join_all((0..40).map(|_| store.organization(DEMO_ORGANIZATION))).await;
+        assert!(asked.iter().all(|found| matches!(found, Ok(Some(_)))), "{asked:?}");
+    }
+    let options = store.pool.options();
+    assert_eq!((options.get_min_connections(), options.get_max_connections()), (20, 50));
+    assert_eq!(options.get_max_lifetime(), Some(Duration::from_secs(300)));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_address_is_refused_without_showing_its_password() {
     for address in ["postgresql://voice:hunter2@", "postgresql://voice:hunter2@127.0.0.1:notaport/x"] {
         let error =
