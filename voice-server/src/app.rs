@@ -23,6 +23,7 @@ use crate::http::{Problem, layers, server};
 use crate::metrics::Metrics;
 use crate::providers;
 use crate::shutdown::{self, Shutdown};
+use crate::upkeep;
 use crate::voice::call::{Answerer, AnyAnswerer, StageStatus};
 use crate::voice::loading;
 use crate::voice::registry::Registry;
@@ -112,7 +113,12 @@ impl App {
 
     /// Serves on `listener` until the end begins, then lets requests and calls finish and closes the database.
     pub async fn serve(self, listener: TcpListener) {
-        server::serve(listener, self.routes(), self.config.max_connections, self.shutdown.clone()).await;
+        let serving =
+            server::serve(listener, self.routes(), self.config.max_connections, self.shutdown.clone());
+        tokio::select! {
+            () = serving => {}
+            () = upkeep::keep(&self) => {}
+        }
         self.calls.drain(CALLS_DRAIN).await;
         self.store.close().await;
     }
@@ -211,7 +217,7 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// A call that was begun this long ago is carried by nobody any more.
-const LONGEST_CALL_MS: u64 = 5 * 3_600_000;
+pub(crate) const LONGEST_CALL_MS: u64 = 5 * 3_600_000;
 
 /// Starts the server of `config` and serves until SIGTERM or ctrl-c.
 ///

@@ -24,5 +24,6 @@ mod providers;
 pub mod replay;
 pub mod shutdown;
 pub mod telemetry;
+mod upkeep;
 pub mod voice;
 pub mod web;
