@@ -29,6 +29,9 @@ pub enum Failure {
     /// The default organization does not exist.
     #[error("VOICE_DEFAULT_ORGANIZATION names an organization that does not exist; correct or unset it")]
     Organization,
+    /// The address of Redis cannot be used.
+    #[error("the address in REDIS_URL cannot be used ({0}); correct it or unset it")]
+    Redis(String),
     /// The engine cannot be put together.
     #[error("the engine cannot start: {0}; free some memory or threads and try again")]
     Engine(#[from] voice_core::session::EngineError),
@@ -40,7 +43,7 @@ pub enum Failure {
 impl Failure {
     /// True where the fault is in how the command was called: exit status 2 instead of 1.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Organization)
+        matches!(self, Self::Config(_) | Self::Organization | Self::Redis(_))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Numbers for Prometheus: calls, turns with their latency by stage, providers with their breakers, the phrase cache.
+//! Numbers for Prometheus: calls, turns with their latency by stage, providers with their breakers, the phrase cache, the
+//! cache, live events.
 //!
 //! Turns are counted once they were written down, or given up; everything else is read when it is asked for. Names follow Prometheus' rules:
 //! seconds, bytes, `_total` for counters. The text is OpenMetrics 1.0, which Prometheus takes as it is. No label holds
@@ -18,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use voice_core::resilience::{BreakerState, MemberStatus};
 use voice_core::tts::phrases::PhraseStats;
 
+use crate::cache::Area;
 use crate::voice::call::TurnRecord;
 
 /// What is counted as it happens. Cheap to clone.
@@ -29,6 +31,53 @@ struct Counted {
     turns: Counter,
     interrupted: Counter,
     latency: Family<Stage, Histogram>,
+    cache: CacheCounters,
+    redis_failures: Family<Part, Counter>,
+    events: EventCounters,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kept {
+    area: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Part {
+    part: &'static str,
+}
+
+/// What the cache counts, by area.
+#[derive(Clone, Debug, Default)]
+pub struct CacheCounters {
+    hits: Family<Kept, Counter>,
+    misses: Family<Kept, Counter>,
+    stale: Family<Kept, Counter>,
+}
+
+impl CacheCounters {
+    /// Counts a look.
+    pub fn note_look(&self, area: Area, found: bool) {
+        let looks = if found { &self.hits } else { &self.misses };
+        looks.get_or_create(&Kept { area: area.as_str() }).inc();
+    }
+
+    /// Counts a value that was given though it was not fresh.
+    pub fn note_stale(&self, area: Area) {
+        self.stale.get_or_create(&Kept { area: area.as_str() }).inc();
+    }
+}
+
+/// What the live events count.
+#[derive(Clone, Debug, Default)]
+pub struct EventCounters {
+    /// Events that were published on this server.
+    pub published: Counter,
+    /// Events that did not reach other servers, or not all of them.
+    pub dropped: Counter,
+    /// Open sockets.
+    pub subscribers: Gauge,
+    /// Sockets that were closed because their client reads too slowly.
+    pub slow: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,11 +144,56 @@ impl Default for Metrics {
             Unit::Seconds,
             latency.clone(),
         );
-        Self(Arc::new(Counted { registry, turns, interrupted, latency }))
+        let (cache, events) = (CacheCounters::default(), EventCounters::default());
+        let redis_failures = Family::<Part, Counter>::default();
+        registry.register("voice_cache_hits", "Values that were found, fresh or stale", cache.hits.clone());
+        registry.register("voice_cache_misses", "Values that were not found", cache.misses.clone());
+        registry.register(
+            "voice_cache_stale",
+            "Values that were given though not fresh",
+            cache.stale.clone(),
+        );
+        registry.register(
+            "voice_redis_failures",
+            "Requests to Redis that failed or had no answer in time",
+            redis_failures.clone(),
+        );
+        registry.register("voice_events", "Live events published here", events.published.clone());
+        registry.register(
+            "voice_events_dropped",
+            "Live events that did not reach all servers",
+            events.dropped.clone(),
+        );
+        registry.register(
+            "voice_event_subscribers",
+            "Open sockets of live events",
+            events.subscribers.clone(),
+        );
+        registry.register(
+            "voice_event_subscribers_slow",
+            "Sockets of live events that were closed because their client reads too slowly",
+            events.slow.clone(),
+        );
+        Self(Arc::new(Counted { registry, turns, interrupted, latency, cache, redis_failures, events }))
     }
 }
 
 impl Metrics {
+    /// What the cache counts with.
+    pub fn cache(&self) -> CacheCounters {
+        self.0.cache.clone()
+    }
+
+    /// What the live events count with.
+    pub fn events(&self) -> EventCounters {
+        self.0.events.clone()
+    }
+
+    /// Counts failures of Redis, for a part of the server that uses it.
+    pub fn redis_failures(&self, part: &'static str) -> Counter {
+        self.0.redis_failures.get_or_create_owned(&Part { part })
+    }
+
     /// Counts a turn. A greeting is none.
     pub fn note_turn(&self, turn: &TurnRecord) {
         if turn.turn == 0 {
@@ -237,6 +331,12 @@ mod tests {
         metrics.note_turn(&turn(0, false));
         metrics.note_turn(&turn(1, false));
         metrics.note_turn(&turn(2, true));
+        metrics.cache().note_look(Area::Property, true);
+        metrics.cache().note_look(Area::Context, false);
+        metrics.cache().note_stale(Area::Property);
+        metrics.redis_failures("events").inc();
+        metrics.events().subscribers.inc();
+        metrics.events().dropped.inc();
         let status = MemberStatus {
             name: "deepgram",
             state: BreakerState::Open,
@@ -266,6 +366,12 @@ mod tests {
             "voice_phrase_hits_total 9",
             "voice_phrases_size_bytes 1024",
             "voice_inference_load 0.5",
+            "voice_cache_hits_total{area=\"property\"} 1",
+            "voice_cache_misses_total{area=\"context\"} 1",
+            "voice_cache_stale_total{area=\"property\"} 1",
+            "voice_redis_failures_total{part=\"events\"} 1",
+            "voice_event_subscribers 1",
+            "voice_events_dropped_total 1",
         ] {
             assert!(text.lines().any(|told| told == line), "{line} is missing: {text}");
         }

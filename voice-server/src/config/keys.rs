@@ -305,9 +305,19 @@ pub const KEYS: &[Key] = &[
         "data.redis_url",
         Kind::Url(&["redis", "rediss"]),
         "in process",
-        Later("cache"),
-        "Redis for the cache and for events between servers.",
+        By("cache"),
+        "Redis for the cache, tickets and live events that several servers share. While it does not answer, each server goes \
+         on by itself.",
     ),
+    key(
+        "VOICE_CACHE",
+        "data.cache",
+        Kind::Count(1, 65_536),
+        "64",
+        By("cache"),
+        "Memory for what can be loaded again, also in front of Redis. Raising it saves reads of the database.",
+    )
+    .in_unit("MiB"),
     key("S3_ENDPOINT", "s3.endpoint", HTTP, "local disk", Later("storage"), "Address of the object storage."),
     key("S3_BUCKET", "s3.bucket", Kind::Text, "unset", Later("storage"), "Bucket of the stored files."),
     key("S3_REGION", "s3.region", Kind::Text, "unset", Later("storage"), "Region of the bucket."),

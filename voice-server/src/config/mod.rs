@@ -67,6 +67,10 @@ pub struct Config {
     pub database_url: Option<Secret>,
     /// How connections reach it.
     pub database_pooling: Pooling,
+    /// Redis that several servers share. Unset: everything stays in this process.
+    pub redis_url: Option<Secret>,
+    /// MiB of memory for what can be loaded again. Default: 64.
+    pub cache: usize,
     /// Recognisers in order. Unset: those with a key, then the local one.
     pub stt: Option<Vec<&'static str>>,
     /// Answerers in order. Unset: those with a key, then the concierge.
@@ -110,6 +114,8 @@ impl Default for Config {
             log: "info".into(),
             database_url: None,
             database_pooling: Pooling::Auto,
+            redis_url: None,
+            cache: 64,
             stt: None,
             llm: None,
             tts: None,
@@ -301,6 +307,8 @@ impl Config {
                 Some(["transaction", ..]) => Pooling::Transaction,
                 _ => Pooling::Auto,
             },
+            redis_url: text("REDIS_URL").map(Secret::new),
+            cache: size("VOICE_CACHE", plain.cache),
             stt: choice("VOICE_STT"),
             llm: choice("VOICE_LLM"),
             tts: choice("VOICE_TTS"),

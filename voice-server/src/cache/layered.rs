@@ -1,0 +1,366 @@
+//! Memory in front of Redis, or memory alone: the cache that the server shares.
+//!
+//! A value that Redis had is believed for [`FRONT`] without asking again; removals by other servers are heard on a channel
+//! and end that at once. While Redis is away, memory serves whatever it has for as long as it is usable. Two tasks belong to
+//! it: one listens, one brings Redis back; both end with [`Caching::close`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use moka::sync;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep, timeout};
+
+use super::contract::{Away, Cache, Entry, Look, Mark};
+use super::fetch::Flight;
+use super::key::{Area, Group, Key, Place};
+use super::link::Link;
+use super::memory::Memory;
+use super::owed::Owed;
+use super::redis::{CHANNEL, RedisCache, parse_notice};
+use crate::config::Secret;
+use crate::metrics::{CacheCounters, Metrics};
+
+/// How long a server shows what it read from Redis without asking again. Another one's removal is usually heard within
+/// milliseconds; where that is lost, this is the longest that the old value is shown.
+const FRONT: Duration = Duration::from_secs(2);
+/// A token that was good a moment ago is asked for again after this.
+const GOOD: Duration = Duration::from_secs(2);
+/// A source that failed is left alone this long by whoever has something stale.
+const REST: Duration = Duration::from_secs(1);
+/// How often the channel is shown to be alive, and how long the answer may take.
+const BEAT: Duration = Duration::from_secs(5);
+/// Between two attempts to listen.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// The cache of this server. Cheap to clone.
+#[derive(Clone)]
+pub struct Caching(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) memory: Memory,
+    far: Option<Far>,
+    pub(super) counters: CacheCounters,
+    /// Loads under way.
+    pub(super) flights: Mutex<HashMap<Key, Flight>>,
+    /// Keys whose load failed a moment ago.
+    pub(super) failed: sync::Cache<Key, ()>,
+    /// Tokens that were not denied a moment ago.
+    pub(super) good: sync::Cache<Key, ()>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+struct Far {
+    redis: RedisCache,
+    owed: Owed,
+    /// Whether removals by others are heard.
+    listens: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Caching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Caching").field("redis", &self.is_redis_up()).finish_non_exhaustive()
+    }
+}
+
+impl Caching {
+    /// Memory alone, with up to so many bytes of what can be loaded again.
+    pub fn in_memory(most_bytes: u64, metrics: &Metrics) -> Self {
+        Self(Arc::new(Inner::new(most_bytes, None, metrics)))
+    }
+
+    /// Memory in front of the Redis at `url`. Returns at once; until Redis answers, memory serves alone. Needs a runtime.
+    ///
+    /// # Errors
+    /// The address cannot be used; the text does not show it.
+    pub fn with_redis(most_bytes: u64, url: &Secret, metrics: &Metrics) -> Result<Self, String> {
+        let link = Link::new(url, "cache", metrics.redis_failures("cache"))?;
+        let redis = RedisCache::new(Arc::new(link));
+        let far = Far { redis, owed: Owed::default(), listens: watch::channel(false).0 };
+        let inner = Arc::new(Inner::new(most_bytes, Some(far), metrics));
+        let mut tasks = inner.tasks();
+        tasks.spawn(bring_back(inner.clone()));
+        tasks.spawn(listen(inner.clone()));
+        drop(tasks);
+        Ok(Self(inner))
+    }
+
+    /// Whether Redis answers; `None` where none is configured.
+    pub fn is_redis_up(&self) -> Option<bool> {
+        self.0.far.as_ref().map(|far| far.redis.link.is_up())
+    }
+
+    /// Waits until Redis answers and removals are heard; for tests and for a start that wants to be whole.
+    pub async fn whole(&self) {
+        let Some(far) = &self.0.far else { return };
+        let _ = far.listens.subscribe().wait_for(|listens| *listens).await;
+        while !far.redis.link.is_up() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends its tasks and the loads under way. What is asked afterwards is answered from memory or Redis as before.
+    pub async fn close(&self) {
+        let mut tasks = std::mem::take(&mut *self.0.tasks());
+        tasks.shutdown().await;
+    }
+
+    /// Redis alone, without memory in front; `None` where none is configured.
+    pub(crate) fn shared(&self) -> Option<&dyn Cache> {
+        self.far().map(|redis| redis as &dyn Cache)
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// The part that all servers share, where there is one.
+    pub(super) fn far(&self) -> Option<&RedisCache> {
+        self.0.far.as_ref().map(|far| &far.redis)
+    }
+
+    /// Remembers what Redis is to be told when it is back.
+    pub(super) fn owe(&self, place: Place, entry: Option<Entry>) {
+        if let Some(far) = &self.0.far {
+            far.owed.add(place, entry);
+        }
+    }
+
+    async fn look_everywhere(&self, key: &Key) -> Look {
+        let memory = &self.0.memory;
+        // The mark first: what is removed between the two must not be kept again.
+        let near = memory.seen(key);
+        let known = memory.find(key);
+        let here = |entry| Look { entry, mark: Mark { near, far: None } };
+        let Some(far) = self.0.far.as_ref().filter(|far| far.redis.link.is_up() && !far.owed.covers(key))
+        else {
+            return here(known.map(|(entry, _)| entry));
+        };
+        match known {
+            // A value that is to be loaded anew wants Redis' mark.
+            Some((entry, seen)) if seen.elapsed() < FRONT && entry.is_fresh() => return here(Some(entry)),
+            _ => {}
+        }
+        match far.redis.look(key).await {
+            Err(Away) => here(known.map(|(entry, _)| entry)),
+            Ok(look) => {
+                match &look.entry {
+                    Some(entry) if !key.group.area.is_precious() => {
+                        memory.keep(key, entry.clone(), Some(near));
+                    }
+                    _ => {}
+                }
+                Look { entry: look.entry, mark: Mark { near, far: look.mark.far } }
+            }
+        }
+    }
+
+    async fn put_everywhere(&self, key: &Key, entry: Entry, mark: Option<Mark>) -> bool {
+        let here = |entry| self.0.memory.keep(key, entry, mark.map(|mark| mark.near));
+        let Some(far) = &self.0.far else { return here(entry) };
+        // What was looked up without Redis cannot be compared there; it is kept here until somebody looks again.
+        if mark.is_some_and(|mark| mark.far.is_none()) || far.owed.covers(key) {
+            return here(entry);
+        }
+        match far.redis.put(key, entry.clone(), mark).await {
+            Ok(true) if key.group.area.is_precious() => true,
+            Ok(true) => here(entry),
+            Ok(false) => false,
+            Err(Away) => here(entry),
+        }
+    }
+}
+
+impl Inner {
+    fn new(most_bytes: u64, far: Option<Far>, metrics: &Metrics) -> Self {
+        let briefly = |time| sync::Cache::builder().max_capacity(50_000).time_to_live(time).build();
+        Self {
+            memory: Memory::new(most_bytes),
+            far,
+            counters: metrics.cache(),
+            flights: Mutex::default(),
+            failed: briefly(REST),
+            good: briefly(GOOD),
+            tasks: Mutex::default(),
+        }
+    }
+
+    pub(super) fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn flights(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets here what was removed here or elsewhere. Whoever asks from now on joins no load from before.
+    fn forget(&self, place: &Place) {
+        match place {
+            Place::One(key) => {
+                self.memory.bury(key);
+                self.flights().remove(key);
+            }
+            Place::All(group) => {
+                self.memory.bury_group(*group);
+                self.flights().retain(|key, _| key.group != *group);
+            }
+        }
+    }
+}
+
+/// Opens the link when it is down, and settles what is owed first.
+async fn bring_back(inner: Arc<Inner>) {
+    let Some(far) = &inner.far else { return };
+    let link = &far.redis.link;
+    loop {
+        if !link.is_up() {
+            let reached = link.reach().await;
+            let mut settled = true;
+            loop {
+                let owed = far.owed.some();
+                if owed.is_empty() || !settled {
+                    break;
+                }
+                let settling = far.redis.settle(reached.connection.clone(), &owed);
+                settled = matches!(timeout(Duration::from_secs(5), settling).await, Ok(Ok(())));
+                if settled {
+                    far.owed.strike(&owed);
+                }
+            }
+            if settled {
+                link.adopt(reached);
+            } else {
+                link.refuse(reached);
+                continue;
+            }
+        }
+        // What was added between the settling and the opening.
+        let owed = far.owed.some();
+        if owed.is_empty() {
+            tokio::select! {
+                () = link.until_lost() => {}
+                () = far.owed.added() => {}
+            }
+            continue;
+        }
+        let settle = async |connection| far.redis.settle(connection, &owed).await;
+        match link.run(Duration::from_secs(1), settle).await {
+            Ok(()) => far.owed.strike(&owed),
+            Err(Away) => sleep(AGAIN).await,
+        }
+    }
+}
+
+/// Hears what other servers removed.
+async fn listen(inner: Arc<Inner>) {
+    let Some(far) = &inner.far else { return };
+    loop {
+        if let Ok((mut sink, mut stream)) = far.redis.link.subscribe(CHANNEL).await {
+            far.listens.send_replace(true);
+            let mut beat = interval(BEAT);
+            loop {
+                tokio::select! {
+                    message = stream.next() => match message {
+                        None => break,
+                        Some(message) => heard(&inner, far, message.get_payload_bytes()),
+                    },
+                    _ = beat.tick() => {
+                        let alive = timeout(BEAT, sink.ping::<redis::Value>()).await;
+                        if !matches!(alive, Ok(Ok(_))) {
+                            break;
+                        }
+                    }
+                }
+            }
+            far.listens.send_replace(false);
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+fn heard(inner: &Inner, far: &Far, notice: &[u8]) {
+    match parse_notice(notice) {
+        Some((origin, _)) if origin == far.redis.origin => {}
+        // A denial is told so that nobody takes the token for good any more; it is no removal.
+        Some((_, Place::One(key))) if key.group.area == Area::Denial => inner.good.invalidate(&key),
+        Some((_, place)) => inner.forget(&place),
+        None => tracing::debug!("a notice on the cache's channel is not ours"),
+    }
+}
+
+impl Cache for Caching {
+    /// Never [`Away`].
+    fn look<'c>(&'c self, key: &'c Key) -> BoxFuture<'c, Result<Look, Away>> {
+        Box::pin(async move {
+            let look = self.look_everywhere(key).await;
+            self.0.counters.note_look(key.group.area, look.entry.is_some());
+            Ok(look)
+        })
+    }
+
+    /// Never [`Away`].
+    fn put<'c>(
+        &'c self,
+        key: &'c Key,
+        entry: Entry,
+        mark: Option<Mark>,
+    ) -> BoxFuture<'c, Result<bool, Away>> {
+        Box::pin(async move { Ok(self.put_everywhere(key, entry, mark).await) })
+    }
+
+    /// [`Away`] where Redis does not answer and this server has nothing: it may be there.
+    fn take<'c>(&'c self, key: &'c Key) -> BoxFuture<'c, Result<Option<Entry>, Away>> {
+        Box::pin(async move {
+            let Some(far) = &self.0.far else { return Ok(self.0.memory.take_out(key)) };
+            match far.redis.take(key).await {
+                Ok(Some(entry)) => {
+                    self.0.memory.bury(key);
+                    Ok(Some(entry))
+                }
+                Ok(None) => Ok(self.0.memory.take_out(key)),
+                Err(Away) => self.0.memory.take_out(key).map(Some).ok_or(Away),
+            }
+        })
+    }
+
+    /// Never [`Away`]: what Redis cannot be told is owed.
+    fn remove<'c>(&'c self, key: &'c Key) -> BoxFuture<'c, Result<(), Away>> {
+        Box::pin(async move {
+            self.0.forget(&Place::One(key.clone()));
+            if let Some(far) = &self.0.far
+                && far.redis.remove(key).await.is_err()
+            {
+                self.owe(Place::One(key.clone()), None);
+            }
+            Ok(())
+        })
+    }
+
+    /// Never [`Away`]: what Redis cannot be told is owed.
+    fn remove_group(&self, group: Group) -> BoxFuture<'_, Result<(), Away>> {
+        Box::pin(async move {
+            self.0.forget(&Place::All(group));
+            if let Some(far) = &self.0.far
+                && far.redis.remove_group(group).await.is_err()
+            {
+                self.owe(Place::All(group), None);
+            }
+            Ok(())
+        })
+    }
+
+    /// Never [`Away`]: while Redis is gone, this server counts for itself.
+    fn add<'c>(&'c self, key: &'c Key, by: u32, within: Duration) -> BoxFuture<'c, Result<u64, Away>> {
+        Box::pin(async move {
+            let here = || self.0.memory.count(key, by, within);
+            Ok(match &self.0.far {
+                None => here(),
+                Some(far) => far.redis.add(key, by, within).await.unwrap_or_else(|Away| here()),
+            })
+        })
+    }
+}
