@@ -11,13 +11,15 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::api::health;
+use crate::api::{events, health};
 use crate::auth::{self, Auth};
+use crate::cache::Caching;
 use crate::cli::print::say;
 use crate::config::Config;
 use crate::data::{DEMO_ORGANIZATION, DataError, PostgresStore, SqliteStore, Store, Timestamp};
 use crate::engine;
 use crate::error::Failure;
+use crate::events::{Hub, HubLimits};
 use crate::http::quota::Quotas;
 use crate::http::{Problem, layers, server};
 use crate::metrics::Metrics;
@@ -52,6 +54,12 @@ pub struct App {
     pub quotas: Quotas,
     /// The conversations in which a written message is being answered.
     pub writing: Writing,
+    /// What is kept for a while, here or in Redis.
+    pub cache: Caching,
+    /// Who watches what happens.
+    pub events: Hub,
+    /// Limits of each socket that watches.
+    pub event_limits: events::Limits,
     /// The health of the parts.
     pub health: health::Health,
     /// What is counted.
@@ -62,6 +70,8 @@ pub struct App {
 
 /// How long calls may take to end once the server is to stop: each cuts its answer short, stores its turn and closes.
 const CALLS_DRAIN: Duration = Duration::from_secs(15);
+/// How long the last events may take to other servers.
+const EVENTS_DRAIN: Duration = Duration::from_secs(1);
 
 impl App {
     /// Joins the parts.
@@ -85,6 +95,8 @@ impl App {
                 other => Failure::Auth(other.to_string()),
             })?;
         }
+        let metrics = Metrics::default();
+        let (cache, hub) = shared(&config, &metrics).map_err(Failure::Redis)?;
         Ok(Self {
             auth: Arc::new(auth),
             calls: Registry::new(config.max_calls),
@@ -95,8 +107,11 @@ impl App {
             answerer,
             limits: Limits::default(),
             writing: Writing::default(),
+            cache,
+            events: hub,
+            event_limits: events::Limits::default(),
             health: health::Health::default(),
-            metrics: Metrics::default(),
+            metrics,
             shutdown,
         })
     }
@@ -104,6 +119,7 @@ impl App {
     /// Every route, with what each request passes.
     pub fn routes(&self) -> Router {
         let routes = crate::api::routes::routes()
+            .route("/api/v1/events", get(events::watch))
             .route("/voice/{session_id}", get(upgrade::upgrade))
             .merge(web::routes())
             .fallback(async || Problem::not_found("there is nothing at this address"))
@@ -120,6 +136,8 @@ impl App {
             () = upkeep::keep(&self) => {}
         }
         self.calls.drain(CALLS_DRAIN).await;
+        self.events.close(EVENTS_DRAIN).await;
+        self.cache.close().await;
         self.store.close().await;
     }
 
@@ -162,6 +180,16 @@ impl App {
 }
 
 /// Who may call without sign-in, as `api::access` decides it, and who may sign in, a sentence each.
+/// What all servers share where there is a Redis, and this one has for itself where there is none.
+fn shared(config: &Config, metrics: &Metrics) -> Result<(Caching, Hub), String> {
+    let (bytes, limits) = ((config.cache as u64) << 20, HubLimits::default());
+    Ok(match &config.redis_url {
+        None => (Caching::in_memory(bytes, metrics), Hub::new(limits, metrics)),
+        Some(url) => (Caching::with_redis(bytes, url, metrics)?, Hub::with_redis(limits, url, metrics)?),
+    })
+}
+
+/// Who may call and who may read without sign-in, as `api::access` decides it, a sentence each.
 fn access(config: &Config) -> [String; 2] {
     let bind = config.bind.ip();
     let is_loopback = bind.to_canonical().is_loopback();
@@ -235,11 +263,13 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let app = App::new(config.clone(), store, Arc::new(loading), shutdown).await?;
     let setup = app.setup_secret().await?;
     say!("{}", app.greeting(address, setup.as_deref()));
+    let cache = app.cache.clone();
     let signals = tokio::spawn(shutdown::on_signal(trigger));
     // Pages, data and health are there at once; the models come a moment later, and calls wait for them.
     let begun = Instant::now();
     let engine = async {
-        let (built, nearby) = tokio::join!(engine::start(&config, &arrival), providers::nearby(&config));
+        let (built, nearby) =
+            tokio::join!(engine::start(&config, &arrival, &cache), providers::nearby(&config));
         let built = built?;
         say!("{}", told(&Answerer::stages(&*built), nearby.as_deref(), begun.elapsed()));
         std::future::pending::<Result<Infallible, Failure>>().await

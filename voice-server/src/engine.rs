@@ -17,9 +17,10 @@ use voice_core::tts::AbsentVoice;
 use voice_core::tts::phrases::PhraseCache;
 use voice_core::turn::Policy;
 
+use crate::cache::Caching;
 use crate::config::Config;
 use crate::error::Failure;
-use crate::phrases::PhraseFolder;
+use crate::phrases::SharedPhrases;
 use crate::providers::{Cloud, LineUp, Service};
 use crate::voice::engine::GREETING;
 use crate::voice::headroom::Headroom;
@@ -80,9 +81,9 @@ impl Built {
     }
 
     /// Takes the greeting's sound from an earlier start; what is missing is spoken once, beside everything else.
-    async fn make_greeting_ready(&mut self, data: &Path) {
+    async fn make_greeting_ready(&mut self, data: &Path, cache: &Caching) {
         let (Some(phrases), true) = (self.phrases.clone(), self.speaks) else { return };
-        let (engine, store) = (self.engine.clone(), PhraseFolder::of(data));
+        let (engine, store) = (self.engine.clone(), SharedPhrases::of(data, cache));
         let (voice, options) = engine.voice();
         phrases.recall(voice, options, GREETING, &store).await;
         self.watching.spawn(async move {
@@ -108,14 +109,18 @@ impl Built {
 ///
 /// # Errors
 /// The operating system refuses the inference threads.
-pub(crate) async fn start(config: &Config, arrival: &Arrival) -> Result<Arc<Built>, Failure> {
+pub(crate) async fn start(
+    config: &Config,
+    arrival: &Arrival,
+    cache: &Caching,
+) -> Result<Arc<Built>, Failure> {
     if is_incomplete() {
         arrival.fetching();
         fetch_missing(config).await;
         arrival.loading();
     }
     let mut built = build(config, Policy::default()).await?;
-    built.make_greeting_ready(&config.data).await;
+    built.make_greeting_ready(&config.data, cache).await;
     let built = Arc::new(built);
     arrival.ready(built.clone());
     Ok(built)

@@ -16,6 +16,7 @@ pub mod config;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod http;
 pub mod metrics;
 #[cfg(feature = "local")]

@@ -1,7 +1,8 @@
 //! The greeting's sound on disk, so that a start does not pay a voice for it again.
 //!
 //! One file a phrase, named by the SHA-256 of its key. Only what the program itself says goes here, never what was said to
-//! a caller. A file that cannot be read or written costs a request to the voice and nothing else.
+//! a caller. A file that cannot be read or written costs a request to the voice and nothing else. Where there is a Redis, what
+//! one server had spoken the others take from there.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,7 +10,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 use voice_core::tts::phrases::PhraseStore;
+
+use crate::cache::{Area, Caching, Entry, Key};
 
 /// A folder of phrases.
 #[derive(Debug)]
@@ -22,12 +26,7 @@ impl PhraseFolder {
     }
 
     fn file(&self, key: &str) -> PathBuf {
-        // Another version may speak with other weights or settings under the same words.
-        let key = format!("{}\n{key}", env!("CARGO_PKG_VERSION"));
-        let name = Sha256::digest(key.as_bytes())
-            .iter()
-            .fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
-        self.0.join(format!("{name}.phrase"))
+        self.0.join(format!("{}.phrase", name(key)))
     }
 
     fn save_now(&self, key: &str, phrase: &[u8]) -> std::io::Result<()> {
@@ -51,6 +50,54 @@ impl PhraseFolder {
         files.sort();
         let excess = (files.len() + 1).saturating_sub(MOST_FILES);
         files.iter().take(excess).try_for_each(|(_, file)| std::fs::remove_file(file))
+    }
+}
+
+/// Of a phrase, without its words. Another version may speak with other weights or settings under the same words.
+fn name(key: &str) -> String {
+    let key = format!("{}\n{key}", env!("CARGO_PKG_VERSION"));
+    Sha256::digest(key.as_bytes()).iter().fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
+}
+
+/// The folder of this server, and the Redis of all where there is one.
+#[derive(Debug)]
+pub(crate) struct SharedPhrases {
+    folder: PhraseFolder,
+    cache: Caching,
+}
+
+impl SharedPhrases {
+    /// Those in the data directory and in the cache.
+    pub(crate) fn of(data: &Path, cache: &Caching) -> Self {
+        Self { folder: PhraseFolder::of(data), cache: cache.clone() }
+    }
+}
+
+fn place(key: &str) -> Key {
+    Key::new(Area::Phrase, Uuid::nil(), &name(key))
+}
+
+impl PhraseStore for SharedPhrases {
+    fn load<'s>(&'s self, key: &'s str) -> BoxFuture<'s, Option<Bytes>> {
+        Box::pin(async move {
+            if let Some(phrase) = self.folder.load(key).await {
+                return Some(phrase);
+            }
+            let found = self.cache.shared()?.look(&place(key)).await.ok()?.entry?.value;
+            self.folder.save(key, found.clone()).await;
+            Some(found)
+        })
+    }
+
+    fn save<'s>(&'s self, key: &'s str, phrase: Bytes) -> BoxFuture<'s, ()> {
+        Box::pin(async move {
+            if let Some(redis) = self.cache.shared() {
+                let entry = Entry::new(phrase.clone(), OLDEST, Duration::ZERO);
+                // Where Redis is away, each server has its own.
+                let _ = redis.put(&place(key), entry, None).await;
+            }
+            self.folder.save(key, phrase).await;
+        })
     }
 }
 
@@ -87,7 +134,42 @@ impl PhraseStore for PhraseFolder {
 
 #[cfg(test)]
 mod tests {
+    use voice_fixtures::private::PrivateRedis;
+
     use super::*;
+    use crate::config::Secret;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn what_one_server_had_spoken_another_takes_from_redis() {
+        let Some(redis) = PrivateRedis::start() else { return };
+        let mut folders = Vec::new();
+        let mut phrases = Vec::new();
+        for _ in 0..2 {
+            let folder = std::env::temp_dir().join(format!("voice-phrases-{}", Uuid::new_v4()));
+            let cache = Caching::with_redis(1 << 20, &Secret::new(redis.url()), &Metrics::default());
+            let cache = cache.expect("an address");
+            tokio::time::timeout(Duration::from_secs(20), cache.whole()).await.expect("Redis answers");
+            phrases.push(SharedPhrases::of(&folder, &cache));
+            folders.push(folder);
+        }
+        let sound = Bytes::from(vec![7; 300_000]);
+        assert_eq!(phrases[1].load("words").await, None);
+        phrases[0].save("words", sound.clone()).await;
+        assert_eq!(phrases[1].load("words").await, Some(sound.clone()));
+        // And has it from then on.
+        let _frozen = redis.freeze();
+        assert_eq!(phrases[1].load("words").await, Some(sound));
+        assert!(!redis_holds_words(&phrases[0].folder, "words"));
+        for folder in folders {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+
+    /// Whether a name tells what is said.
+    fn redis_holds_words(folder: &PhraseFolder, words: &str) -> bool {
+        place(words).to_string().contains(words) || folder.file(words).to_string_lossy().contains(words)
+    }
 
     #[tokio::test]
     async fn phrases_are_found_again_and_bounded() {

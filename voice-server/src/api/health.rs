@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::events::{Event, Kind};
 
 /// How long a result is given again without trying.
 const FRESH: Duration = Duration::from_secs(3);
@@ -46,6 +47,10 @@ impl Health {
             return report.clone();
         }
         let report = probe(app).await;
+        if last.as_ref().is_some_and(|(_, before)| *before != report) {
+            let data = serde_json::json!({"status": report.status, "checks": report.checks});
+            app.events.announce(&Event::new(Kind::Health, data));
+        }
         *last = Some((Instant::now(), report.clone()));
         report
     }
@@ -58,6 +63,9 @@ async fn probe(app: &App) -> Report {
     checks.insert("database", database);
     checks.insert("storage", storage);
     checks.extend(services);
+    if let (Some(cache), Some(events)) = (app.cache.is_redis_up(), app.events.is_redis_up()) {
+        checks.insert("redis", cache && events);
+    }
     for stage in app.answerer.stages() {
         checks.insert(stage.stage, stage.ready);
     }

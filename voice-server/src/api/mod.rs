@@ -5,6 +5,7 @@ pub mod agents;
 mod asked;
 pub mod auth;
 pub mod conversations;
+pub mod events;
 pub(crate) mod fields;
 pub mod health;
 pub mod keys;

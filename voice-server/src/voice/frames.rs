@@ -14,13 +14,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Longest reason of a close frame in bytes: 125 of a control frame, less two of the code (RFC 6455, 5.5).
-pub(super) const REASON_LIMIT: usize = 123;
+pub(crate) const REASON_LIMIT: usize = 123;
 /// Bytes of a text message at most. The longest of the protocol has 2,000 characters, each perhaps escaped.
 const TEXT_LIMIT: usize = 64 * 1024;
 
 /// A message or a control frame from the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     /// Bytes of audio.
     Binary(Bytes),
     /// Text, checked to be UTF-8.
@@ -35,7 +35,7 @@ pub(super) enum Incoming {
 
 /// Why nothing more can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// The connection is gone.
     Gone,
     /// The client broke the rules and is told so.
@@ -48,7 +48,7 @@ pub(super) enum Broken {
 }
 
 /// Both directions of one socket.
-pub(super) fn split(
+pub(crate) fn split(
     stream: TcpStream,
     read_already: Bytes,
     limit: usize,
@@ -70,7 +70,7 @@ pub(super) fn split(
 }
 
 /// The client's direction.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     socket: WebSocket<Join<Chain<Cursor<Bytes>, OwnedReadHalf>, Sink>>,
     limit: usize,
     /// A message whose last fragment has not come.
@@ -82,7 +82,7 @@ impl Reader {
     ///
     /// # Errors
     /// The connection is gone or the client broke the rules; nothing can be read after that.
-    pub(super) async fn next(&mut self) -> Result<Incoming, Broken> {
+    pub(crate) async fn next(&mut self) -> Result<Incoming, Broken> {
         loop {
             let mut frame = self.socket.read_frame().await.map_err(|error| of_library(&error))?;
             // The library keeps the mask to itself but writes its bit into a header.
@@ -132,7 +132,7 @@ impl Reader {
 
 impl Reader {
     /// Reads and drops what still comes, until the client ends its direction. Give it a time limit.
-    pub(super) async fn drain(self) {
+    pub(crate) async fn drain(self) {
         let (mut stream, _) = self.socket.into_inner().into_inner();
         let mut scratch = vec![0; 16 * 1024];
         while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
@@ -199,7 +199,7 @@ fn of_library(error: &WebSocketError) -> Broken {
 }
 
 /// Our direction. Every write has a time limit; after an error the writer is of no use.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     socket: WebSocket<Join<Empty, OwnedWriteHalf>>,
     scratch: Vec<u8>,
     patience: Duration,
@@ -207,16 +207,16 @@ pub(super) struct Writer {
 
 /// The client takes nothing any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gone;
+pub(crate) struct Gone;
 
 impl Writer {
     /// Sends bytes as one message.
-    pub(super) async fn binary(&mut self, payload: &[u8]) -> Result<(), Gone> {
+    pub(crate) async fn binary(&mut self, payload: &[u8]) -> Result<(), Gone> {
         write(&mut self.socket, Frame::binary(Payload::Borrowed(payload)), self.patience).await
     }
 
     /// Sends bytes after the two numbers that `voice.v1` puts before them.
-    pub(super) async fn numbered(&mut self, seq: u32, reply: u32, payload: &[u8]) -> Result<(), Gone> {
+    pub(crate) async fn numbered(&mut self, seq: u32, reply: u32, payload: &[u8]) -> Result<(), Gone> {
         self.scratch.clear();
         self.scratch.extend_from_slice(&seq.to_be_bytes());
         self.scratch.extend_from_slice(&reply.to_be_bytes());
@@ -225,23 +225,23 @@ impl Writer {
     }
 
     /// Sends text as one message.
-    pub(super) async fn text(&mut self, text: &str) -> Result<(), Gone> {
+    pub(crate) async fn text(&mut self, text: &str) -> Result<(), Gone> {
         write(&mut self.socket, Frame::text(Payload::Borrowed(text.as_bytes())), self.patience).await
     }
 
     /// Asks the client to show that it is alive.
-    pub(super) async fn ping(&mut self) -> Result<(), Gone> {
+    pub(crate) async fn ping(&mut self) -> Result<(), Gone> {
         let frame = Frame::new(true, OpCode::Ping, None, Payload::Borrowed(b""));
         write(&mut self.socket, frame, self.patience).await
     }
 
     /// Answers a ping.
-    pub(super) async fn pong(&mut self, payload: &[u8]) -> Result<(), Gone> {
+    pub(crate) async fn pong(&mut self, payload: &[u8]) -> Result<(), Gone> {
         write(&mut self.socket, Frame::pong(Payload::Borrowed(payload)), self.patience).await
     }
 
     /// Sends the close frame; nothing may be sent after it. Without a code the frame is empty.
-    pub(super) async fn close(&mut self, code: Option<u16>, reason: &str) -> Result<(), Gone> {
+    pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str) -> Result<(), Gone> {
         let frame = match code {
             None => Frame::close_raw(Payload::Borrowed(b"")),
             Some(code) => Frame::close(code, cut(reason).as_bytes()),
@@ -250,7 +250,7 @@ impl Writer {
     }
 
     /// Ends our direction of the TCP stream.
-    pub(super) async fn shut(self) {
+    pub(crate) async fn shut(self) {
         let (_, mut stream) = self.socket.into_inner().into_inner();
         let _ = tokio::time::timeout(self.patience, stream.shutdown()).await;
     }

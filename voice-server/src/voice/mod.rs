@@ -9,7 +9,7 @@ mod backlog;
 pub mod call;
 mod dating;
 pub mod engine;
-mod frames;
+pub(crate) mod frames;
 pub(crate) mod headroom;
 mod inbound;
 pub(crate) mod loading;

@@ -63,24 +63,8 @@ pub async fn upgrade(
     if app.shutdown.has_begun() {
         return Err(Problem::unavailable("stopping", "the server is stopping; call again in a moment", 5));
     }
-    if !shakes_hands {
-        return Ok(not_a_socket(
-            UPGRADE,
-            "websocket",
-            "this address is a WebSocket: open it with ws:// or wss://",
-        ));
-    }
-    if parts.headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Ok(not_a_socket(
-            SEC_WEBSOCKET_VERSION,
-            "13",
-            "the WebSocket handshake must be of version 13",
-        ));
-    }
-    if !has_key(&parts.headers) {
-        return Err(no_handshake(
-            "the WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in Base64",
-        ));
+    if let Some(refusal) = check_handshake_head(shakes_hands, &parts.headers)? {
+        return Ok(refusal);
     }
     let busy = || Problem::unavailable("busy", "all lines are busy; call again in a moment", 5);
     let seat = app.calls.seat().ok_or_else(busy)?;
@@ -128,6 +112,37 @@ fn since(begun: Timestamp, (now, instant): (Timestamp, Instant)) -> Instant {
     instant.checked_sub(Duration::from_millis(ago)).unwrap_or(instant)
 }
 
+/// Whether a request is a handshake that can be answered: `None` where it is, else the answer that says what it should be.
+///
+/// # Errors
+/// 400 for a key that is none.
+pub(crate) fn check_handshake(request: &Request) -> Result<Option<Response>, Problem> {
+    check_handshake_head(handshake::is_upgrade_request(request), request.headers())
+}
+
+fn check_handshake_head(shakes_hands: bool, headers: &HeaderMap) -> Result<Option<Response>, Problem> {
+    if !shakes_hands {
+        return Ok(Some(not_a_socket(
+            UPGRADE,
+            "websocket",
+            "this address is a WebSocket: open it with ws:// or wss://",
+        )));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Ok(Some(not_a_socket(
+            SEC_WEBSOCKET_VERSION,
+            "13",
+            "the WebSocket handshake must be of version 13",
+        )));
+    }
+    if !has_key(headers) {
+        return Err(no_handshake(
+            "the WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in Base64",
+        ));
+    }
+    Ok(None)
+}
+
 /// RFC 6455, section 11.3.4: a list, perhaps over several headers.
 fn profile(headers: &HeaderMap) -> Profile {
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
@@ -146,7 +161,8 @@ fn has_key(headers: &HeaderMap) -> bool {
     matches!(key.as_bytes(), [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(plain))
 }
 
-fn no_handshake(detail: &str) -> Problem {
+/// 400 with what the handshake lacks.
+pub(crate) fn no_handshake(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad_handshake", detail)
 }
 

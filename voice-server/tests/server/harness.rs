@@ -22,6 +22,7 @@ use voice_server::app::App;
 use voice_server::auth::Auth;
 use voice_server::config::Config;
 use voice_server::data::*;
+use voice_server::events::Hub;
 use voice_server::shutdown::{self, Trigger};
 use voice_server::voice::call::{
     Answerer, AnyAnswerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, NotWritten, Output,
@@ -263,6 +264,7 @@ pub(crate) struct Server {
     pub(crate) gate: Arc<Semaphore>,
     pub(crate) ended: mpsc::UnboundedReceiver<Uuid>,
     pub(crate) trigger: Trigger,
+    pub(crate) events: Hub,
     pub(crate) serving: JoinHandle<()>,
     /// `Authorization` of the demo admin, once somebody asked for it.
     admin: OnceCell<String>,
@@ -318,8 +320,9 @@ impl Server {
             app.limits = limits;
         }
         let auth = app.auth.clone();
+        let events = app.events.clone();
         let serving = tokio::spawn(app.serve(listener));
-        Self { address, lines, gate, ended, trigger, serving, admin: OnceCell::new(), auth, store, folder }
+        Self { address, lines, gate, ended, trigger, events, serving, admin: OnceCell::new(), auth, store, folder }
     }
 
     /// The engine's end of the next call.

@@ -6,6 +6,7 @@ mod harness;
 mod http_surface;
 mod sign_in;
 mod sign_in_sockets;
+mod live_events;
 mod rest;
 mod socket_calls;
 mod socket_refusals;
