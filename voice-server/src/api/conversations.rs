@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -16,6 +15,7 @@ use uuid::Uuid;
 
 use super::asked::Asked;
 use super::fields::Fields;
+use super::kept::or_kept;
 use super::once::{once, once_for};
 use super::{List, id_of, revision};
 use crate::app::App;
@@ -25,6 +25,7 @@ use crate::data::{
     CallEnd, Conversation, ConversationChange, ConversationDetail, ConversationFilter, Cursor, DataError,
     NewConversation, Status, Timestamp, Turn,
 };
+use crate::events::Publisher;
 use crate::http::Problem;
 use crate::voice::call::{NotWritten, Written};
 
@@ -78,11 +79,7 @@ pub(crate) struct ListParams {
     params(ListParams),
     responses((status = 200, description = "A page, newest first", body = List<Conversation>)),
 )]
-pub async fn list(
-    State(app): State<App>,
-    who: Identity,
-    parts: Parts,
-) -> Result<Json<List<Conversation>>, Problem> {
+pub async fn list(State(app): State<App>, who: Identity, parts: Parts) -> Result<Response, Problem> {
     who.may(Right::ReadConversations)?;
     let asked = Asked::of(&parts)?;
     let filter = ConversationFilter {
@@ -94,8 +91,12 @@ pub async fn list(
         lead: asked.switch("lead")?,
         words: asked.words("q"),
     };
-    let page = app.store.conversations(who.organization, filter, asked.cursor()?, asked.limit()?).await?;
-    Ok(Json(List { items: page.items, next_cursor: page.next.map(Cursor::encode) }))
+    let (cursor, limit) = (asked.cursor()?, asked.limit()?);
+    let read = async {
+        let page = app.store.conversations(who.organization, filter, cursor, limit).await?;
+        Ok(List { items: page.items, next_cursor: page.next.map(Cursor::encode) })
+    };
+    or_kept(&app, &parts, who.organization, read, |_| None).await
 }
 
 /// One conversation with its transcript and turns.
@@ -121,8 +122,9 @@ pub async fn one(
 ) -> Result<Response, Problem> {
     who.may(Right::ReadConversations)?;
     let id = id_of(id).ok_or_else(unknown)?;
-    let found = app.store.conversation(who.organization, id).await?.ok_or_else(unknown)?;
-    Ok(revision::unless_known(&parts.headers, found.conversation.revision, &found))
+    let read = async { Ok(app.store.conversation(who.organization, id).await?.ok_or_else(unknown)?) };
+    let revision = |found: &ConversationDetail| Some(found.conversation.revision);
+    or_kept(&app, &parts, who.organization, read, revision).await
 }
 
 /// What is needed to make a conversation.
@@ -246,6 +248,7 @@ pub async fn change(
         DataError::NotFound => unknown(),
         other => other.into(),
     })?;
+    Publisher::new(app.events.clone(), who.organization, id).updated();
     Ok(revision::with_revision(&changed, changed.revision))
 }
 

@@ -8,6 +8,7 @@ pub mod conversations;
 pub mod events;
 pub(crate) mod fields;
 pub mod health;
+mod kept;
 pub mod keys;
 pub mod metrics;
 mod once;

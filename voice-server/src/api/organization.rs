@@ -7,6 +7,7 @@ use hyper::http::request::Parts;
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::kept::or_kept;
 use super::revision;
 use crate::app::App;
 use crate::auth::{Identity, Right};
@@ -39,8 +40,8 @@ const MOST_DAYS: u32 = 3_653;
 )]
 pub async fn one(State(app): State<App>, who: Identity, parts: Parts) -> Result<Response, Problem> {
     who.may(Right::ReadOrganization)?;
-    let found = app.store.organization(who.organization).await?.ok_or_else(gone)?;
-    Ok(revision::unless_known(&parts.headers, found.revision, &found))
+    let read = async { Ok(app.store.organization(who.organization).await?.ok_or_else(gone)?) };
+    or_kept(&app, &parts, who.organization, read, |found: &Organization| Some(found.revision)).await
 }
 
 /// Changes the organization.

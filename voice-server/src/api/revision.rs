@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use hyper::header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::kept::json_of;
 use crate::http::Problem;
 
 /// The tag of a revision.
@@ -44,9 +46,8 @@ pub(crate) fn with_revision(body: &impl Serialize, revision: i64) -> Response {
     tagged(&tag(revision), Json(body).into_response())
 }
 
-/// What was read, with a tag of its content; 304 where the client has exactly that.
-pub(crate) fn unless_known<T: Serialize>(headers: &HeaderMap, revision: i64, body: &T) -> Response {
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
+/// What was read, as JSON, with a tag of its content; 304 where the client has exactly that.
+pub(crate) fn tagged_bytes(headers: &HeaderMap, revision: i64, bytes: Bytes) -> Response {
     // The revision alone does not see a turn that came: the tag for reading holds the content too.
     let digest = Sha256::digest(&bytes);
     let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -57,7 +58,7 @@ pub(crate) fn unless_known<T: Serialize>(headers: &HeaderMap, revision: i64, bod
     if known {
         return tagged(&content, StatusCode::NOT_MODIFIED.into_response());
     }
-    tagged(&content, Json(body).into_response())
+    tagged(&content, json_of(bytes))
 }
 
 fn tagged(tag: &str, mut response: Response) -> Response {
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_tag_of_an_answer_is_what_a_change_may_name() {
-        let read = unless_known(&HeaderMap::new(), 7, &[1, 2]);
+        let read = tagged_bytes(&HeaderMap::new(), 7, "[1,2]".into());
         let tag = read.headers()[ETAG].to_str().expect("text").to_owned();
         assert_eq!(expected(&headers(IF_MATCH, &tag)).ok(), Some(Some(7)));
         assert_eq!(expected(&headers(IF_MATCH, "\"r7\"")).ok(), Some(Some(7)));
@@ -87,9 +88,9 @@ mod tests {
             let refused = expected(&headers(IF_MATCH, foreign)).err().map(|problem| problem.status());
             assert_eq!(refused, Some(StatusCode::PRECONDITION_FAILED), "{foreign}");
         }
-        let again = unless_known(&headers(IF_NONE_MATCH, &format!("\"x\", {tag}")), 7, &[1, 2]);
+        let again = tagged_bytes(&headers(IF_NONE_MATCH, &format!("\"x\", {tag}")), 7, "[1,2]".into());
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
-        let grown = unless_known(&headers(IF_NONE_MATCH, &tag), 7, &[1, 2, 3]);
+        let grown = tagged_bytes(&headers(IF_NONE_MATCH, &tag), 7, "[1,2,3]".into());
         assert_eq!(grown.status(), StatusCode::OK);
     }
 }

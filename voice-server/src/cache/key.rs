@@ -23,6 +23,8 @@ pub enum Area {
     Count,
     /// The sound of a phrase.
     Phrase,
+    /// An answer to a read, for when the database is down.
+    Read,
 }
 
 impl Area {
@@ -35,6 +37,7 @@ impl Area {
             Self::Ticket => "ticket",
             Self::Count => "count",
             Self::Phrase => "phrase",
+            Self::Read => "read",
         }
     }
 
@@ -44,7 +47,15 @@ impl Area {
     }
 
     fn of(word: &str) -> Option<Self> {
-        let all = [Self::Context, Self::Property, Self::Denial, Self::Ticket, Self::Count, Self::Phrase];
+        let all = [
+            Self::Context,
+            Self::Property,
+            Self::Denial,
+            Self::Ticket,
+            Self::Count,
+            Self::Phrase,
+            Self::Read,
+        ];
         all.into_iter().find(|area| area.as_str() == word)
     }
 }

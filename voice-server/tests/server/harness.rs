@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -162,6 +163,12 @@ pub(crate) struct HeldStore {
     /// Permits for storing turns; each turn uses one.
     pub(crate) gate: Arc<Semaphore>,
     ended: mpsc::UnboundedSender<Uuid>,
+    /// While it is, conversations cannot be read.
+    pub(crate) is_down: AtomicBool,
+}
+
+fn down() -> DataError {
+    DataError::Unavailable(sqlx::Error::PoolTimedOut)
 }
 
 /// Hands methods of a contract on to the store within.
@@ -227,14 +234,34 @@ impl Upkeep for HeldStore {
 impl ConversationStore for HeldStore {
     hand_on!(in
         open_conversation(new: NewConversation) -> ();
-        conversation(organization: Uuid, id: Uuid) -> Option<ConversationDetail>;
-        conversations(organization: Uuid, filter: ConversationFilter, cursor: Option<Cursor>, limit: u32) -> Conversations;
         change_conversation(organization: Uuid, id: Uuid, change: ConversationChange, revision: Option<i64>) -> Conversation;
         history(organization: Uuid, caller: Caller, limit: u32) -> Vec<ConversationDetail>;
         performance(organization: Uuid, user: Uuid, from: Timestamp, to: Timestamp, zone: jiff::tz::TimeZone) -> Performance;
         conversations_of_phone(organization: Uuid, phone: String, limit: u32) -> Vec<Uuid>;
         erase_conversations(organization: Uuid, ids: Vec<Uuid>) -> u64;
     );
+    fn conversation(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+    ) -> voice_server::data::Answer<'_, Option<ConversationDetail>> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(down())));
+        }
+        self.inner.conversation(organization, id)
+    }
+    fn conversations(
+        &self,
+        organization: Uuid,
+        filter: ConversationFilter,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> voice_server::data::Answer<'_, Conversations> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(down())));
+        }
+        self.inner.conversations(organization, filter, cursor, limit)
+    }
     fn append_turn(&self, organization: Uuid, id: Uuid, turn: Turn) -> voice_server::data::Answer<'_, ()> {
         Box::pin(async move {
             self.gate.acquire().await.unwrap().forget();
@@ -310,7 +337,8 @@ impl Server {
         let (ends, ended) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(if wish.held { 0 } else { 1_000_000 }));
         let inner = SqliteStore::open(&folder).await.unwrap();
-        let store = Arc::new(HeldStore { inner, gate: gate.clone(), ended: ends });
+        let store =
+            Arc::new(HeldStore { inner, gate: gate.clone(), ended: ends, is_down: AtomicBool::new(false) });
         let (trigger, shutdown) = shutdown::channel();
         let config = Config { data: folder.clone(), ..wish.config };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

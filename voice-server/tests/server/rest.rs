@@ -358,3 +358,27 @@ async fn no_operation_finds_anything_by_another_organizations_ids() {
     ];
     assert_eq!(before, after, "nothing of it was changed");
 }
+
+#[tokio::test]
+async fn what_was_read_is_given_with_its_age_while_the_database_is_down() {
+    let server = Server::start().await;
+    let api = Api::agent(&server).await;
+    let made = api.post("/api/v1/conversations", json!({"metadata": {"n": 1}})).await;
+    let path = format!("/api/v1/conversations/{}", id_of(&made));
+    let (one, list) = (api.get(&path).await, api.get("/api/v1/conversations?limit=5").await);
+    assert!(one.body["meta"].is_null() && list.body["meta"].is_null());
+    server.store.is_down.store(true, std::sync::atomic::Ordering::Relaxed);
+    for (path, before) in [(path.as_str(), &one), ("/api/v1/conversations?limit=5", &list)] {
+        let mut kept = api.get(path).await;
+        assert_eq!((kept.status, &kept.body["meta"]["stale"]), (200, &json!(true)), "{}", kept.body);
+        assert!(kept.body["meta"]["asOf"].is_string());
+        kept.body.as_object_mut().expect("an object").remove("meta");
+        assert_eq!(kept.body, before.body);
+    }
+    let never_read = api.get("/api/v1/conversations?limit=6").await;
+    assert_eq!((never_read.status, &never_read.body["code"]), (503, &json!("database_unavailable")));
+    let foreign = Api::sign_in(&server, &server.admin_of_another_organization().await).await;
+    assert_eq!(foreign.get(&path).await.status, 503, "another organization gets nothing of it");
+    server.store.is_down.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(api.get(&path).await.body["meta"].is_null());
+}
