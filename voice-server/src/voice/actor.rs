@@ -32,6 +32,7 @@ use super::query::Asked;
 use super::recorder::{QUEUE, Recorder};
 use super::registry::Seat;
 use crate::data::{Store, Timestamp};
+use crate::events::Publisher;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -58,6 +59,8 @@ pub struct Socket {
     pub(super) created: (Timestamp, Instant),
     /// Where turns are stored.
     pub(super) store: Arc<dyn Store>,
+    /// Tells those who watch.
+    pub(super) publisher: Arc<Publisher>,
     /// What the socket speaks.
     pub(super) profile: Profile,
     /// What the query asked.
@@ -102,7 +105,9 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         organization: socket.organization,
         conversation: socket.id,
         created: socket.created,
+        publisher: Some(socket.publisher.clone()),
     };
+    socket.publisher.started();
     let Some((reader, writer)) = opened else {
         // The client went away before the call began; its conversation still gets an end.
         let (none, turns) = mpsc::channel(1);
@@ -116,6 +121,7 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         outbox: Outbox::default(),
         activity: Activity::new(),
         overflow: Notify::new(),
+        publisher: socket.publisher,
         shutdown: socket.shutdown,
     };
     call.carry(&*answerer, socket.asked, reader, writer, recorder, &socket.metrics).await;
@@ -146,6 +152,7 @@ struct Call {
     activity: Activity,
     /// Told when the outbox is full.
     overflow: Notify,
+    publisher: Arc<Publisher>,
     shutdown: Shutdown,
 }
 
@@ -342,6 +349,7 @@ impl Call {
                 Event::Transcript { turn, text, is_final } => {
                     self.activity.note_talk();
                     dating.handle_words(turn, self.activity.now());
+                    self.publisher.transcript(turn, &text, is_final);
                     Message::Transcript { turn, text, is_final }
                 }
                 Event::Reply { turn, text } => Message::Reply { turn, text },

@@ -14,6 +14,7 @@ use super::call::TurnRecord;
 use super::dating::Dated;
 use super::messages::ledger_ms;
 use crate::data::{CallEnd, DataError, Store, Timestamp, Turn};
+use crate::events::Publisher;
 
 /// Turns that wait to be stored at most: about ten minutes of talk.
 pub(super) const QUEUE: usize = 64;
@@ -34,6 +35,8 @@ pub(super) struct Recorder {
     pub(super) conversation: Uuid,
     /// When it was created, by the wall and by the clock that never jumps.
     pub(super) created: (Timestamp, Instant),
+    /// Tells those who watch; `None` where nobody can.
+    pub(super) publisher: Option<Arc<Publisher>>,
 }
 
 impl Recorder {
@@ -47,6 +50,9 @@ impl Recorder {
             if let Err(error) = persist(write).await {
                 tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
             }
+            if let Some(publisher) = &self.publisher {
+                publisher.turn(&dated.record);
+            }
             tell(dated.record);
         }
         // Turns are dated from the begin too: a wall clock that is set back in a call ends it not before its last turn.
@@ -55,6 +61,9 @@ impl Recorder {
         let write = || self.store.end_conversation(self.organization, self.conversation, CallEnd::at(at));
         if let Err(error) = persist(write).await {
             tracing::error!(conversation = %self.conversation, %error, "the end of a call was not stored");
+        }
+        if let Some(publisher) = &self.publisher {
+            publisher.ended();
         }
     }
 }
@@ -123,8 +132,13 @@ mod tests {
         let now = u64::try_from(begun.elapsed().as_millis()).expect("a short test");
         turns_in.try_send(Dated { record, started_ms: now, reply_started_ms: now }).expect("room");
         drop(turns_in);
-        let recorder =
-            Recorder { store: store.clone(), organization, conversation: id, created: (created_at, begun) };
+        let recorder = Recorder {
+            store: store.clone(),
+            organization,
+            conversation: id,
+            created: (created_at, begun),
+            publisher: None,
+        };
         recorder.run(turns, |_| {}).await;
         let found = store.conversation(organization, id).await.expect("a store").expect("stored");
         let ended = found.conversation.ended_at.expect("ended");

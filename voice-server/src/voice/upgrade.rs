@@ -24,6 +24,7 @@ use crate::api::id_of;
 use crate::app::App;
 use crate::auth;
 use crate::data::Timestamp;
+use crate::events::Publisher;
 use crate::http::Problem;
 
 /// The subprotocol with events.
@@ -88,6 +89,7 @@ pub async fn upgrade(
         organization: caller.organization,
         created,
         store: app.store.clone(),
+        publisher: Arc::new(Publisher::new(app.events.clone(), caller.organization, id)),
         profile,
         asked,
         metrics: app.metrics.clone(),

@@ -9,8 +9,10 @@ use voice_fixtures::private::PrivateRedis;
 use voice_server::config::{Config, Secret};
 use voice_server::data::DEMO_ORGANIZATION;
 use voice_server::events::{Event, Kind};
+use voice_server::voice::call;
 
 use crate::harness::{Client, Got, Server, Wish, soon};
+use crate::rest::Api;
 
 const PATH: &str = "/api/v1/events";
 
@@ -18,9 +20,14 @@ fn turn(n: usize) -> Event {
     Event::new(Kind::Turn, json!({"n": n}))
 }
 
+/// The address with the access token of somebody who may follow events.
+async fn path(server: &Server) -> String {
+    format!("{PATH}?token={}", Api::agent(server).await.token())
+}
+
 async fn watch(server: &Server, last: Option<&str>) -> Client {
-    let query = last.map(|last| format!("?lastEventId={last}")).unwrap_or_default();
-    server.dial(&format!("{PATH}{query}"), None).await.expect("accepted")
+    let last = last.map(|last| format!("&lastEventId={last}")).unwrap_or_default();
+    server.dial(&format!("{}{last}", path(server).await), None).await.expect("accepted")
 }
 
 /// The id and number of the next event.
@@ -68,6 +75,37 @@ async fn a_client_that_comes_back_gets_what_it_missed_once() {
     assert_eq!(lost.next_text().await, json!({"type": "reset"}));
     server.events.publish(DEMO_ORGANIZATION, &turn(100));
     assert_eq!(next(&mut lost).await.1, 100);
+}
+
+#[tokio::test]
+async fn a_call_is_followed_from_its_begin_to_its_end() {
+    let mut server = Server::start().await;
+    let mut console = watch(&server, None).await;
+    let (mut caller, line, id) = server.call("").await;
+    line.event(call::Event::Transcript { turn: 1, text: "how many".into(), is_final: false }).await;
+    line.event(call::Event::Transcript { turn: 1, text: "how many rooms".into(), is_final: true }).await;
+    line.turn(1, "how many rooms").await;
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        told.push(console.next_text().await);
+    }
+    caller.close().await;
+    soon(line.end()).await;
+    told.push(console.next_text().await);
+    let kinds: Vec<&str> = told.iter().map(|event| event["type"].as_str().expect("a type")).collect();
+    assert_eq!(kinds, ["conversation.started", "transcript", "transcript", "turn", "conversation.ended"]);
+    for event in &told {
+        assert_eq!(event["data"]["conversationId"], json!(id), "{event}");
+        assert_eq!(event["id"].is_null(), event["type"] == "transcript", "{event}");
+        assert!(event["at"].as_str().expect("a time").ends_with('Z'), "{event}");
+    }
+    assert_eq!((&told[1]["data"]["text"], &told[2]["data"]["final"]), (&json!("how many"), &json!(true)));
+    let turn = &told[3]["data"];
+    assert_eq!((&turn["said"], &turn["totalMs"]), (&json!("how many rooms"), &json!(250.5)));
+    // What is told as stored is stored, and a console that reloads gets the same but for the words so far.
+    assert_eq!(server.conversation(id).await["status"], json!("ended"));
+    let mut again = watch(&server, told[0]["id"].as_str()).await;
+    assert_eq!((again.next_text().await, again.next_text().await), (told[3].clone(), told[4].clone()));
 }
 
 #[tokio::test]
@@ -125,11 +163,13 @@ async fn a_slow_reader_is_closed_with_4429_and_resumes_and_others_are_unharmed()
 #[tokio::test]
 async fn what_is_no_handshake_or_not_allowed_is_a_problem() {
     let mut server = Server::start().await;
-    assert_eq!(server.fetch(PATH).await.status, 426);
-    assert_eq!(server.refused(&format!("{PATH}?lastEventId=no"), &[]).await.status, 422);
+    let path = path(&server).await;
+    assert_eq!(server.fetch(PATH).await.status, 401, "nobody is signed in");
+    assert_eq!(server.fetch(&path).await.status, 426);
+    assert_eq!(server.refused(&format!("{path}&lastEventId=no"), &[]).await.status, 422);
     // From a page of another site, and from behind a proxy.
     for header in ["Origin: https://evil.example", "X-Forwarded-For: 1.2.3.4"] {
-        assert_eq!(server.refused(PATH, &[header]).await.status, 403, "{header}");
+        assert_eq!(server.refused(&path, &[header]).await.status, 403, "{header}");
     }
     let config = Config { auth_secret: Some(Secret::new("s")), ..Config::default() };
     let closed = Server::with(Wish { config, ..Wish::default() }).await;
@@ -139,12 +179,12 @@ async fn what_is_no_handshake_or_not_allowed_is_a_problem() {
     for _ in 0..100 {
         clients.push(watch(&server, None).await);
     }
-    let answer = server.refused(PATH, &[]).await;
+    let answer = server.refused(&path, &[]).await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("busy")));
     assert!(answer.head.contains("retry-after"));
     clients.pop();
     let back = async {
-        while server.refused(PATH, &[]).await.status != 101 {
+        while server.refused(&path, &[]).await.status != 101 {
             sleep(Duration::from_millis(20)).await;
         }
     };

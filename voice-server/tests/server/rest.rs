@@ -43,6 +43,10 @@ impl Api {
         Self { http, base: format!("http://{}", server.address), token: None }
     }
 
+    pub(crate) fn token(&self) -> &str {
+        self.token.as_deref().expect("signed in")
+    }
+
     pub(crate) async fn admin(server: &Server) -> Self {
         Self::sign_in(server, "admin@demo.example").await
     }
