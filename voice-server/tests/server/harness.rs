@@ -350,7 +350,19 @@ impl Server {
         let auth = app.auth.clone();
         let events = app.events.clone();
         let serving = tokio::spawn(app.serve(listener));
-        Self { address, lines, gate, ended, trigger, events, serving, admin: OnceCell::new(), auth, store, folder }
+        Self {
+            address,
+            lines,
+            gate,
+            ended,
+            trigger,
+            events,
+            serving,
+            admin: OnceCell::new(),
+            auth,
+            store,
+            folder,
+        }
     }
 
     /// The engine's end of the next call.

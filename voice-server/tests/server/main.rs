@@ -4,10 +4,10 @@
 mod contract_numbers;
 mod harness;
 mod http_surface;
-mod sign_in;
-mod sign_in_sockets;
 mod live_events;
 mod rest;
+mod sign_in;
+mod sign_in_sockets;
 mod socket_calls;
 mod socket_refusals;
 mod socket_storing;
