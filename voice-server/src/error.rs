@@ -13,7 +13,7 @@ pub enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The database cannot be opened.
-    #[error("{}", sentence(.0))]
+    #[error("{}", Self::sentence(.0))]
     Data(#[from] DataError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {detail}; choose another address with --bind or VOICE_BIND")]
@@ -45,16 +45,17 @@ impl Failure {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Organization | Self::Redis(_))
     }
-}
 
-fn sentence(error: &DataError) -> String {
-    match error {
-        DataError::Folder(sentence) => sentence.clone(),
-        DataError::Migration(cause) => format!(
-            "the tables of the database cannot be brought up to date: {cause}; use the version that wrote them, or \
-             another folder with --data"
-        ),
-        DataError::Unavailable(cause) => format!("the database does not answer: {cause}; try again"),
-        other => format!("the database failed: {other}; `voice doctor` says more"),
+    /// What the database did not do, and what to do next.
+    pub(crate) fn sentence(error: &DataError) -> String {
+        match error {
+            DataError::Folder(sentence) => sentence.clone(),
+            DataError::Migration(cause) => format!(
+                "the tables of the database cannot be brought up to date: {cause}; use the version that wrote them, or \
+                 another folder with --data"
+            ),
+            DataError::Unavailable(cause) => format!("the database does not answer: {cause}; try again"),
+            other => format!("the database failed: {other}; `voice doctor` says more"),
+        }
     }
 }

@@ -178,11 +178,13 @@ mod tests {
             .expect("signed")
     }
 
+    type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
     /// A pair of keys: its public half as published, and its signature of anything.
     struct Pair {
         jwk: Value,
         alg: &'static str,
-        sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+        sign: Sign,
     }
 
     impl Pair {

@@ -2,11 +2,14 @@
 //!
 //! Status 2 for a wrong call or wrong settings, 1 for a failure, 0 else. Nothing here knows how a command works.
 
+mod account;
 mod doctor;
+mod key;
 #[cfg(feature = "local")]
 mod models;
 pub(crate) mod print;
 mod sim;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +45,12 @@ enum Command {
     Models(models::ModelsCommand),
     /// Bring the tables of the database up to this version
     Migrate(ServeArgs),
+    /// Add or show who may sign in
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Make, show or revoke keys for an organization's servers and pages
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Try everything that is configured and say what to mend
     Doctor(ServeArgs),
     /// Run stand-ins of the outside services on this machine
@@ -116,6 +125,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "local")]
         Some(Command::Models(command)) => models::run(command, &before.flags()),
         Some(Command::Migrate(args)) => migrate(merge(before, args)),
+        Some(Command::User(command)) => user::run(command, &before.flags()),
+        Some(Command::Key(command)) => key::run(command, &before.flags()),
         Some(Command::Doctor(args)) => doctor::run(&merge(before, args).flags()),
         Some(Command::Sim(args)) => sim::run(&args),
         Some(Command::ConfigTable) => {
@@ -131,6 +142,11 @@ pub fn main() -> ExitCode {
 fn unused(before: &ServeArgs, command: &Command) -> Option<(&'static str, &'static str)> {
     let (name, reads_settings) = match command {
         Command::Serve(_) | Command::Migrate(_) | Command::Doctor(_) => return None,
+        // They need the database, and with it everything but the address.
+        Command::User(_) | Command::Key(_) => {
+            let name = if matches!(command, Command::User(_)) { "user" } else { "key" };
+            return before.bind.is_some().then_some(("--bind", name));
+        }
         Command::Replay(_) => ("replay", true),
         #[cfg(feature = "local")]
         Command::Models(models::ModelsCommand::Pull) => ("models pull", true),

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use keys::{Key, Kind};
 pub(crate) use parse::origin;
+pub(crate) use parse::origin as read_origin;
 pub use providers::{CloudSettings, Stage};
 pub use secret::Secret;
 use sources::Given;

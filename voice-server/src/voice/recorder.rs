@@ -43,9 +43,19 @@ impl Recorder {
     /// Stores what comes until the sender is dropped, then marks the conversation as ended. `tell` gets each turn
     /// once it is stored, or given up. Dropping the future leaves the turns that were not stored yet.
     pub(super) async fn run(self, mut turns: mpsc::Receiver<Dated>, tell: impl Fn(TurnRecord)) {
+        let (created, begun) = self.created;
+        let since_begin = || u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // A conversation that was made before its call is older than the clock of the turns.
+        let earlier = since_begin();
         while let Some(dated) = turns.recv().await {
             let number = dated.record.turn;
-            let turn = stored(dated.clone());
+            let now = since_begin();
+            let from_begin = |ms: u64| ms.saturating_add(earlier).min(now);
+            let turn = stored(Dated {
+                started_ms: from_begin(dated.started_ms),
+                reply_started_ms: from_begin(dated.reply_started_ms),
+                ..dated.clone()
+            });
             let write = || self.store.append_turn(self.organization, self.conversation, turn.clone());
             if let Err(error) = persist(write).await {
                 tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
@@ -56,8 +66,7 @@ impl Recorder {
             tell(dated.record);
         }
         // Turns are dated from the begin too: a wall clock that is set back in a call ends it not before its last turn.
-        let (created, begun) = self.created;
-        let at = created.plus_millis(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let at = created.plus_millis(since_begin());
         let write = || self.store.end_conversation(self.organization, self.conversation, CallEnd::at(at));
         if let Err(error) = persist(write).await {
             tracing::error!(conversation = %self.conversation, %error, "the end of a call was not stored");

@@ -1,4 +1,4 @@
-//! The talk page at `/`: press, speak, hear, see transcript and latency. Files of this folder, built into the program.
+//! The talk page at `/`: press, speak, hear, see transcript and latency; and `/setup`, by which the first admin comes in. Files of this folder, built into the program.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +21,8 @@ pub fn routes() -> Router<App> {
         .route("/", get(async || file(HTML, include_str!("index.html"))))
         .route("/talk.js", get(async || file(JS, include_str!("talk.js"))))
         .route("/worklet.js", get(async || file(JS, include_str!("worklet.js"))))
+        .route("/setup", get(async || file(HTML, include_str!("setup.html"))))
+        .route("/setup.js", get(async || file(JS, include_str!("setup.js"))))
         .route("/talk.css", get(async || file(CSS, include_str!("talk.css"))))
 }
 

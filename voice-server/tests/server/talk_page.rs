@@ -2,11 +2,13 @@
 
 use crate::harness::Server;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("/", "text/html"),
     ("/talk.js", "text/javascript"),
     ("/worklet.js", "text/javascript"),
     ("/talk.css", "text/css"),
+    ("/setup", "text/html"),
+    ("/setup.js", "text/javascript"),
 ];
 
 #[tokio::test]
@@ -26,21 +28,26 @@ async fn the_page_and_its_files_are_served_small_and_under_a_strict_policy() {
 }
 
 #[tokio::test]
-async fn the_page_names_only_files_that_exist_and_has_no_inline_code() {
+async fn the_pages_name_only_files_that_exist_and_have_no_inline_code() {
     let server = Server::start().await;
-    let page = server.fetch("/").await.body;
-    assert!(
-        !page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick="),
-        "inline code"
-    );
-    for attribute in ["src=\"", "href=\""] {
-        for part in page.split(attribute).skip(1) {
-            let target = part.split('"').next().unwrap();
-            assert!(target.starts_with("data:") || FILES.iter().any(|(path, _)| *path == target), "{target}");
+    for (page, script) in [("/", "/talk.js"), ("/setup", "/setup.js")] {
+        let page = server.fetch(page).await.body;
+        assert!(
+            !page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick="),
+            "inline code"
+        );
+        for attribute in ["src=\"", "href=\""] {
+            for part in page.split(attribute).skip(1) {
+                let target = part.split('"').next().unwrap();
+                assert!(
+                    target.starts_with("data:") || FILES.iter().any(|(path, _)| *path == target),
+                    "{target}"
+                );
+            }
         }
-    }
-    let script = server.fetch("/talk.js").await.body;
-    for id in script.split("element(\"").skip(1).filter_map(|part| part.split('"').next()) {
-        assert!(page.contains(&format!("id=\"{id}\"")), "the page has no #{id}");
+        let script = server.fetch(script).await.body;
+        for id in script.split("element(\"").skip(1).filter_map(|part| part.split('"').next()) {
+            assert!(page.contains(&format!("id=\"{id}\"")), "the page has no #{id}");
+        }
     }
 }
