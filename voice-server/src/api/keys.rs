@@ -13,7 +13,7 @@ use super::{List, id_of};
 use crate::app::App;
 use crate::auth::keys::{self, KeyWish};
 use crate::auth::{Identity, Right};
-use crate::config::origin;
+use crate::config::read_origin;
 use crate::data::{ApiKey, DataError, KeyKind, Timestamp};
 use crate::http::Problem;
 
@@ -98,7 +98,7 @@ pub async fn make(
     let bad_origin = || Problem::bad_value("origins", "each origin must be like https://shop.example");
     let origins = fields.texts("origins", MOST_ORIGINS)?;
     let origins: Vec<String> =
-        origins.iter().map(|origin| self::origin(origin).ok_or_else(bad_origin)).collect::<Result<_, _>>()?;
+        origins.iter().map(|origin| read_origin(origin).ok_or_else(bad_origin)).collect::<Result<_, _>>()?;
     if kind == KeyKind::Publishable && origins.is_empty() {
         return Err(Problem::bad_value(
             "origins",

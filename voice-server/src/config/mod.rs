@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use keys::{Key, Kind};
-pub(crate) use parse::origin;
 pub(crate) use parse::origin as read_origin;
 pub use providers::{CloudSettings, Stage};
 pub use secret::Secret;
