@@ -79,6 +79,11 @@ impl Playout {
         self.rate
     }
 
+    /// Until when the player is busy with what has left.
+    pub fn busy_until(&self) -> SessionTime {
+        self.busy_until
+    }
+
     /// Opens a reply. What was queued of another one is gone. Nothing leaves before `not_before`.
     pub fn begin(&mut self, reply: ReplyId, not_before: SessionTime) {
         self.queue.clear();

@@ -57,6 +57,8 @@ pub(super) struct Driver {
     encoder: Encoder,
     /// Encoded, and waiting for its moment.
     outgoing: Option<(Piece, Bytes)>,
+    /// Its samples, where somebody listens in.
+    tapped: Vec<i16>,
     conversation: Conversation,
     /// The model gets ready for its first question.
     preparing: Option<BoxFuture<'static, ()>>,
@@ -131,6 +133,7 @@ impl Driver {
             playout: Playout::new(shape, options.output.rate(), options.clears),
             encoder: Encoder::new(options.output),
             outgoing: None,
+            tapped: Vec::new(),
             conversation: Conversation::new(parts.instructions.as_str()),
             preparing: Some(parts.llm.prepare(options.id)),
             asked: None,
@@ -172,6 +175,9 @@ impl Driver {
                 Woke::Bell | Woke::Time => {}
                 Woke::Progress(progress) => self.handle_progress(progress),
             }
+        }
+        if let Some(tap) = &self.options.tap {
+            tap.ended(self.clock.now());
         }
         if self.exits.drops.any() {
             tracing::warn!(session = %self.options.id, drops = ?self.exits.drops, "something was lost in a call");
@@ -475,6 +481,9 @@ impl Driver {
             frame.fill(0);
         }
         let end = self.intake.taken();
+        if let Some(tap) = &self.options.tap {
+            tap.caller(self.timeline.time_of(end - FRAME_SAMPLES as u64), frame);
+        }
         if self.utterance.is_some() {
             self.stt.push(frame);
         }

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::audio::SampleRate;
 use crate::codec::{OpusEncoder, g711};
+use crate::record::ogg::{LAST_PAGE, OggPages};
 
 /// In which form the answer's audio leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,14 +103,8 @@ impl Encoder {
         let total = pre_skip as usize + samples.len() * scale;
         let packets = total.div_ceil(960);
 
-        let mut pages = OggPages::default();
-        let mut head = Vec::with_capacity(19);
-        head.extend_from_slice(b"OpusHead\x01\x01");
-        head.extend_from_slice(&pre_skip.to_le_bytes());
-        head.extend_from_slice(&rate.hz().to_le_bytes());
-        head.extend_from_slice(&[0, 0, 0]);
-        pages.put(&[&head], 0, FIRST_PAGE);
-        pages.put(&[b"OpusTags\x05\0\0\0voice\0\0\0\0"], 0, 0);
+        let mut pages = OggPages::new(SERIAL);
+        pages.put_headers(opus.channels(), pre_skip, rate);
         let mut input = vec![0; frame];
         let mut encoded: Vec<Vec<u8>> = Vec::with_capacity(packets);
         for k in 0..packets {
@@ -124,54 +119,11 @@ impl Encoder {
         // A message is at most 2 s, 101 packets of up to two segments: one page of up to 255 segments holds it.
         let packets: Vec<&[u8]> = encoded.iter().map(Vec::as_slice).collect();
         pages.put(&packets, total as u64, LAST_PAGE);
-        Some(Bytes::from(pages.bytes))
+        Some(Bytes::from(pages.take()))
     }
 }
 
 /// Bits per second of a voice in Ogg/Opus: transparent for 12 kHz of bandwidth.
 const OPUS_BITRATE: i32 = 40_000;
-const FIRST_PAGE: u8 = 2;
-const LAST_PAGE: u8 = 4;
-
-/// Writes the pages of one logical stream, RFC 3533 section 6.
-#[derive(Default)]
-struct OggPages {
-    bytes: Vec<u8>,
-    sequence: u32,
-}
-
-impl OggPages {
-    fn put(&mut self, packets: &[&[u8]], granule: u64, flags: u8) {
-        let start = self.bytes.len();
-        let mut lacing = Vec::new();
-        for packet in packets {
-            lacing.extend(std::iter::repeat_n(255, packet.len() / 255));
-            lacing.push((packet.len() % 255) as u8);
-        }
-        debug_assert!(lacing.len() <= 255, "one page holds at most 255 segments");
-        self.bytes.extend_from_slice(b"OggS\0");
-        self.bytes.push(flags);
-        self.bytes.extend_from_slice(&granule.to_le_bytes());
-        self.bytes.extend_from_slice(&SERIAL.to_le_bytes());
-        self.bytes.extend_from_slice(&self.sequence.to_le_bytes());
-        self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.push(lacing.len() as u8);
-        self.bytes.extend_from_slice(&lacing);
-        packets.iter().for_each(|p| self.bytes.extend_from_slice(p));
-        let crc = crc(&self.bytes[start..]);
-        self.bytes[start + 22..start + 26].copy_from_slice(&crc.to_le_bytes());
-        self.sequence += 1;
-    }
-}
-
 /// Each message is a file of its own, so one serial number serves all.
 const SERIAL: u32 = 0x564F_4943;
-
-/// The checksum of RFC 3533, section 6: polynomial 0x04C11DB7, no reflection, no final inversion.
-fn crc(page: &[u8]) -> u32 {
-    page.iter().fold(0, |crc: u32, byte| {
-        (0..8).fold(crc ^ (u32::from(*byte) << 24), |crc, _| {
-            if crc & 0x8000_0000 != 0 { (crc << 1) ^ 0x04C1_1DB7 } else { crc << 1 }
-        })
-    })
-}

@@ -16,6 +16,7 @@ mod judge;
 mod listen;
 mod mailbox;
 mod stream;
+mod tap;
 mod timeline;
 mod written;
 
@@ -30,6 +31,7 @@ pub use encode::OutputFormat;
 pub use engine::{Engine, EngineBuilder, EngineError};
 pub use stream::ConverseError;
 pub use written::{NoAnswer, Question};
+pub use tap::Tap;
 
 use crate::ids::{ReplyId, SessionId};
 use crate::ingress::Declared;
@@ -55,6 +57,8 @@ pub struct SessionOptions {
     pub greeting: Option<String>,
     /// How the playout of answers is waited for.
     pub playout: PlayoutClock,
+    /// Listens in, for a recording. `None`: nobody does.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 impl SessionOptions {
@@ -68,6 +72,7 @@ impl SessionOptions {
             lead: Duration::from_millis(100),
             greeting: None,
             playout: PlayoutClock::Wall,
+            tap: None,
         }
     }
 }

@@ -52,6 +52,7 @@ impl Answerer for Built {
                 lead: if full { LEAD_CLEARING } else { LEAD_BASIC },
                 greeting: options.greeting.then(|| GREETING.to_owned()),
                 playout: PlayoutClock::Wall,
+                tap: None,
             })
             .map_err(|error| Refused::Fault(error.to_string()))?;
         Ok((session.sender(), Heard { session, _share: share }))

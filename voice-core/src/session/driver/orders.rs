@@ -109,6 +109,10 @@ impl Driver {
     fn silence(&mut self, reply: ReplyId) {
         self.outgoing.take_if(|(piece, _)| piece.reply == reply);
         let heard = self.playout.clear(reply, self.clock.now());
+        // A client that cannot clear plays to its end what it has got.
+        if let Some(tap) = self.options.tap.as_ref().filter(|_| self.options.clears) {
+            tap.cleared(self.clock.now());
+        }
         self.dialogue.handle_input(Input::Silenced { reply, heard }, self.clock.now());
     }
 
@@ -247,6 +251,9 @@ impl Driver {
             let now = self.clock.now();
             if self.outgoing.is_none() {
                 let piece = self.playout.poll(now, &mut self.samples);
+                if self.options.tap.is_some() && piece.is_some() {
+                    self.tapped.clone_from(&self.samples);
+                }
                 self.outgoing = piece.map(|piece| (piece, self.encoder.encode(&self.samples)));
             }
             // Encoding took its time; what is due now is due.
@@ -256,6 +263,11 @@ impl Driver {
             self.exits.put_audio(AudioMessage { reply, payload });
             if self.playout.handle_left(piece, now) {
                 self.exits.drops.underruns += 1;
+            }
+            if let Some(tap) = &self.options.tap {
+                let rate = self.playout.rate();
+                let lasts = rate.duration_of(self.tapped.len() as u64);
+                tap.sent(self.playout.busy_until() - lasts, rate, &self.tapped);
             }
             self.tell(Input::AudioLeft { reply });
             moved = true;
