@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::config::ConfigError;
 use crate::data::DataError;
+use crate::storage::StorageError;
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum Failure {
     /// The database cannot be opened.
     #[error("{}", Self::sentence(.0))]
     Data(#[from] DataError),
+    /// There is no object storage.
+    #[error("{}", storage(.0))]
+    Storage(#[from] StorageError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {detail}; choose another address with --bind or VOICE_BIND")]
     Bind {
@@ -43,7 +47,10 @@ pub enum Failure {
 impl Failure {
     /// True where the fault is in how the command was called: exit status 2 instead of 1.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Organization | Self::Redis(_))
+        matches!(
+            self,
+            Self::Config(_) | Self::Organization | Self::Redis(_) | Self::Storage(StorageError::Settings(_))
+        )
     }
 
     /// What the database did not do, and what to do next.
@@ -57,5 +64,12 @@ impl Failure {
             DataError::Unavailable(cause) => format!("the database does not answer: {cause}; try again"),
             other => format!("the database failed: {other}; `voice doctor` says more"),
         }
+    }
+}
+
+fn storage(error: &StorageError) -> String {
+    match error {
+        StorageError::Settings(sentence) => sentence.clone(),
+        other => format!("the object storage cannot be used: {other}; check the S3 settings"),
     }
 }

@@ -25,6 +25,7 @@ mod phrases;
 mod providers;
 pub mod replay;
 pub mod shutdown;
+pub mod storage;
 pub mod telemetry;
 mod upkeep;
 pub mod voice;

@@ -30,8 +30,8 @@ use tokio::task::JoinHandle;
 pub use encode::OutputFormat;
 pub use engine::{Engine, EngineBuilder, EngineError};
 pub use stream::ConverseError;
-pub use written::{NoAnswer, Question};
 pub use tap::Tap;
+pub use written::{NoAnswer, Question};
 
 use crate::ids::{ReplyId, SessionId};
 use crate::ingress::Declared;

@@ -57,6 +57,8 @@ pub enum Kind {
     FolderOrUrl,
     /// A filter of the `tracing` kind.
     LogFilter,
+    /// Up to so many keys of 32 bytes in Base64, separated by commas. Never shown.
+    Keys(usize),
 }
 
 impl Kind {
@@ -78,6 +80,8 @@ impl Kind {
             Self::Count(least, most) => format!("whole number from {least} to {most}"),
             Self::FolderOrUrl => "folder or http address".into(),
             Self::LogFilter => "log filter".into(),
+            Self::Keys(1) => "32 bytes in Base64".into(),
+            Self::Keys(most) => format!("list of up to {most} times 32 bytes in Base64"),
         }
     }
 }
@@ -318,11 +322,53 @@ pub const KEYS: &[Key] = &[
         "Memory for what can be loaded again, also in front of Redis. Raising it saves reads of the database.",
     )
     .in_unit("MiB"),
-    key("S3_ENDPOINT", "s3.endpoint", HTTP, "local disk", Later("storage"), "Address of the object storage."),
-    key("S3_BUCKET", "s3.bucket", Kind::Text, "unset", Later("storage"), "Bucket of the stored files."),
-    key("S3_REGION", "s3.region", Kind::Text, "unset", Later("storage"), "Region of the bucket."),
-    key("S3_ACCESS_KEY_ID", "s3.access_key_id", Kind::Secret, "unset", Later("storage"), "Key's name."),
-    key("S3_SECRET_ACCESS_KEY", "s3.secret_access_key", Kind::Secret, "unset", Later("storage"), "Key."),
+    key(
+        "S3_ENDPOINT",
+        "s3.endpoint",
+        HTTP,
+        "Amazon's own",
+        By("storage"),
+        "Address of an S3-compatible service, with whatever path stands before the bucket; Supabase's ends in \
+         `/storage/v1/s3`. The bucket is addressed in the path.",
+    ),
+    key(
+        "S3_BUCKET",
+        "s3.bucket",
+        Kind::Text,
+        "unset",
+        By("storage"),
+        "Bucket of the stored files. Unset: they lie in `blobs` in the data folder. Give it a rule that ends unfinished \
+         uploads after a day.",
+    ),
+    key("S3_REGION", "s3.region", Kind::Text, "us-east-1", By("storage"), "Region of the bucket."),
+    key("S3_ACCESS_KEY_ID", "s3.access_key_id", Kind::Secret, "unset", By("storage"), "Key's name."),
+    key("S3_SECRET_ACCESS_KEY", "s3.secret_access_key", Kind::Secret, "unset", By("storage"), "Key."),
+    key(
+        "VOICE_STORAGE_KEY",
+        "storage.key",
+        Kind::Keys(1),
+        "unset",
+        By("storage"),
+        "Encrypts stored files from now on, and what of a recording waits on disk; `openssl rand -base64 32` makes one. \
+         Who loses it loses the files. Unset: they lie as they are.",
+    ),
+    key(
+        "VOICE_STORAGE_PREVIOUS_KEYS",
+        "storage.previous_keys",
+        Kind::Keys(16),
+        "none",
+        By("storage"),
+        "Earlier keys, with which files are still read.",
+    ),
+    key(
+        "VOICE_RECORDING",
+        "storage.recording",
+        Kind::Choices(&["off", "ask", "notice"]),
+        "off",
+        By("recording"),
+        "Whether calls are recorded, unless an organization's settings say otherwise. `notice`: the greeting says so. \
+         `ask`: the greeting asks, and what comes after a yes is recorded. A call without a greeting is never recorded.",
+    ),
     // Providers.
     key(
         "VOICE_STT",

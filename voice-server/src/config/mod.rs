@@ -26,7 +26,9 @@ pub use providers::{CloudSettings, Stage};
 pub use secret::Secret;
 use sources::Given;
 
+use crate::data::RecordingMode;
 use crate::data::postgres::Pooling;
+use crate::storage::S3Settings;
 
 /// The checked settings of one server. Defaults are those of an unconfigured start.
 #[derive(Clone, Debug)]
@@ -71,6 +73,14 @@ pub struct Config {
     pub redis_url: Option<Secret>,
     /// MiB of memory for what can be loaded again. Default: 64.
     pub cache: usize,
+    /// Where stored files lie, if not on the local disk.
+    pub s3: S3Settings,
+    /// Encrypts stored files. Unset: they lie as they are.
+    pub storage_key: Option<Secret>,
+    /// Earlier keys, which still decrypt.
+    pub storage_previous_keys: Vec<Secret>,
+    /// Whether calls are recorded where their organization does not say. Default: never.
+    pub recording: RecordingMode,
     /// Recognisers in order. Unset: those with a key, then the local one.
     pub stt: Option<Vec<&'static str>>,
     /// Answerers in order. Unset: those with a key, then the concierge.
@@ -116,6 +126,10 @@ impl Default for Config {
             database_pooling: Pooling::Auto,
             redis_url: None,
             cache: 64,
+            s3: S3Settings::default(),
+            storage_key: None,
+            storage_previous_keys: Vec::new(),
+            recording: RecordingMode::Off,
             stt: None,
             llm: None,
             tts: None,
@@ -309,6 +323,22 @@ impl Config {
             },
             redis_url: text("REDIS_URL").map(Secret::new),
             cache: size("VOICE_CACHE", plain.cache),
+            s3: S3Settings {
+                endpoint: own("S3_ENDPOINT"),
+                bucket: own("S3_BUCKET").filter(|name| !name.trim().is_empty()),
+                region: own("S3_REGION"),
+                access_key_id: key("S3_ACCESS_KEY_ID"),
+                secret_access_key: key("S3_SECRET_ACCESS_KEY"),
+            },
+            storage_key: key("VOICE_STORAGE_KEY"),
+            storage_previous_keys: text("VOICE_STORAGE_PREVIOUS_KEYS")
+                .map(|value| parse::list(value).map(Secret::new).collect())
+                .unwrap_or_default(),
+            recording: match choice("VOICE_RECORDING").as_deref() {
+                Some(["notice", ..]) => RecordingMode::Notice,
+                Some(["ask", ..]) => RecordingMode::Ask,
+                _ => RecordingMode::Off,
+            },
             stt: choice("VOICE_STT"),
             llm: choice("VOICE_LLM"),
             tts: choice("VOICE_TTS"),
@@ -364,5 +394,9 @@ fn is_sound(kind: Kind, text: &str) -> bool {
             !folder.contains("://") || parse::url(text, &["http", "https"]).is_some()
         }
         Kind::LogFilter => text.parse::<tracing_subscriber::EnvFilter>().is_ok(),
+        Kind::Keys(most) => {
+            let keys = || parse::list(text);
+            keys().count() <= most && keys().all(|key| crate::storage::Key::parse(key).is_some())
+        }
     }
 }

@@ -92,6 +92,7 @@ fn every_setting_refuses_a_malformed_value_by_its_name() {
         let wrong = match key.kind {
             Kind::Folder | Kind::Text | Kind::Secret | Kind::Secrets => continue,
             Kind::LogFilter => "a=b=c",
+            Kind::Keys(_) => "c2hvcnQ=",
             Kind::FolderOrUrl => "ftp://example.com",
             _ => "not this!",
         };
