@@ -24,7 +24,10 @@ use crate::http::quota::Quotas;
 use crate::http::{Problem, layers, server};
 use crate::metrics::Metrics;
 use crate::providers;
+use crate::recording::Archive;
+use crate::recording::link::Links;
 use crate::shutdown::{self, Shutdown};
+use crate::storage::Blobs;
 use crate::upkeep;
 use crate::voice::call::{Answerer, AnyAnswerer, StageStatus};
 use crate::voice::loading;
@@ -64,6 +67,12 @@ pub struct App {
     pub health: health::Health,
     /// What is counted.
     pub metrics: Metrics,
+    /// The object storage.
+    pub blobs: Blobs,
+    /// The recordings of calls.
+    pub archive: Archive,
+    /// Links to recordings.
+    pub links: Links,
     /// The end of the server.
     pub shutdown: Shutdown,
 }
@@ -72,6 +81,8 @@ pub struct App {
 const CALLS_DRAIN: Duration = Duration::from_secs(15);
 /// How long the last events may take to other servers.
 const EVENTS_DRAIN: Duration = Duration::from_secs(1);
+/// How long their recordings may take to be stored after that. What is not waits in the data folder for the next start.
+const RECORDINGS_DRAIN: Duration = Duration::from_secs(10);
 
 impl App {
     /// Joins the parts.
@@ -97,7 +108,12 @@ impl App {
         }
         let metrics = Metrics::default();
         let (cache, hub) = shared(&config, &metrics).map_err(Failure::Redis)?;
+        let blobs = Blobs::of(&config)?;
+        let archive = Archive::open(&config, blobs.clone(), store.clone())?;
         Ok(Self {
+            links: Links::new(auth.ring.links()),
+            blobs,
+            archive,
             auth: Arc::new(auth),
             calls: Registry::new(config.max_calls),
             quotas: Quotas::new(config.requests_per_second),
@@ -129,6 +145,7 @@ impl App {
 
     /// Serves on `listener` until the end begins, then lets requests and calls finish and closes the database.
     pub async fn serve(self, listener: TcpListener) {
+        let tending = tokio::spawn(self.archive.clone().tend(self.shutdown.clone()));
         let serving =
             server::serve(listener, self.routes(), self.config.max_connections, self.shutdown.clone());
         tokio::select! {
@@ -136,6 +153,8 @@ impl App {
             () = upkeep::keep(&self) => {}
         }
         self.calls.drain(CALLS_DRAIN).await;
+        self.archive.drain(RECORDINGS_DRAIN).await;
+        tending.abort();
         self.events.close(EVENTS_DRAIN).await;
         self.cache.close().await;
         self.store.close().await;

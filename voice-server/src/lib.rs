@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod models;
 mod phrases;
 mod providers;
+pub mod recording;
 pub mod replay;
 pub mod shutdown;
 pub mod storage;

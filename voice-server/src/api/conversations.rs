@@ -22,11 +22,12 @@ use crate::app::App;
 use crate::auth::tickets::Purpose;
 use crate::auth::{self, Identity, Right};
 use crate::data::{
-    CallEnd, Conversation, ConversationChange, ConversationDetail, ConversationFilter, Cursor, DataError,
-    NewConversation, Status, Timestamp, Turn,
+    CallEnd, Consent, Conversation, ConversationChange, ConversationDetail, ConversationFilter, Cursor,
+    DataError, NewConversation, Status, Timestamp, Turn,
 };
 use crate::events::Publisher;
 use crate::http::Problem;
+use crate::recording::link::Link;
 use crate::voice::call::{NotWritten, Written};
 
 /// Bytes of `metadata` at most, as JSON.
@@ -99,6 +100,19 @@ pub async fn list(State(app): State<App>, who: Identity, parts: Parts) -> Result
     or_kept(&app, &parts, who.organization, read, |_| None).await
 }
 
+/// A conversation with all that is known of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Whole {
+    /// With transcript and turns.
+    #[serde(flatten)]
+    detail: ConversationDetail,
+    /// Its sound, where it was recorded.
+    recordings: Vec<Link>,
+    /// What the caller was told and agreed to.
+    consents: Vec<Consent>,
+}
+
 /// One conversation with its transcript and turns.
 ///
 /// # Errors
@@ -109,7 +123,7 @@ pub async fn list(State(app): State<App>, who: Identity, parts: Parts) -> Result
     tag = "conversations",
     params(("id" = Uuid, Path, description = "The conversation")),
     responses(
-        (status = 200, description = "With transcript and turns; `ETag` is for `If-Match`", body = ConversationDetail),
+        (status = 200, description = "With transcript and turns; `ETag` is for `If-Match`", body = Whole),
         (status = 304, description = "As `If-None-Match` has it"),
         (status = 404, description = "There is none, or it is another organization's"),
     ),
@@ -122,8 +136,13 @@ pub async fn one(
 ) -> Result<Response, Problem> {
     who.may(Right::ReadConversations)?;
     let id = id_of(id).ok_or_else(unknown)?;
-    let read = async { Ok(app.store.conversation(who.organization, id).await?.ok_or_else(unknown)?) };
-    let revision = |found: &ConversationDetail| Some(found.conversation.revision);
+    let read = async {
+        let detail = app.store.conversation(who.organization, id).await?.ok_or_else(unknown)?;
+        let (now, recordings) = (Timestamp::now(), app.store.recordings(who.organization, id).await?);
+        let recordings = recordings.iter().filter_map(|recording| app.links.link(recording, now)).collect();
+        Ok(Whole { detail, recordings, consents: app.store.consents(who.organization, id).await? })
+    };
+    let revision = |found: &Whole| Some(found.detail.conversation.revision);
     or_kept(&app, &parts, who.organization, read, revision).await
 }
 

@@ -59,7 +59,7 @@ impl Health {
 async fn probe(app: &App) -> Report {
     let mut checks = BTreeMap::new();
     let (database, storage, services) =
-        tokio::join!(database_answers(app), storage_writes(app), app.answerer.services());
+        tokio::join!(database_answers(app), storage_answers(app), app.answerer.services());
     checks.insert("database", database);
     checks.insert("storage", storage);
     checks.extend(services);
@@ -77,16 +77,8 @@ async fn database_answers(app: &App) -> bool {
     matches!(tokio::time::timeout(PROBE_LIMIT, app.store.ping()).await, Ok(Ok(())))
 }
 
-/// Writes, reads and removes a small file in the data folder.
-async fn storage_writes(app: &App) -> bool {
-    let path = app.config.data.join(".health");
-    let round = async {
-        tokio::fs::write(&path, b"ok").await?;
-        let read = tokio::fs::read(&path).await?;
-        tokio::fs::remove_file(&path).await?;
-        Ok::<_, std::io::Error>(read == b"ok")
-    };
-    matches!(tokio::time::timeout(PROBE_LIMIT, round).await, Ok(Ok(true)))
+async fn storage_answers(app: &App) -> bool {
+    matches!(tokio::time::timeout(PROBE_LIMIT, app.blobs.answers()).await, Ok(true))
 }
 
 /// `GET /health`: 200 where every component works, else 503.

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::openapi::{self, Document};
-use super::{agents, auth, conversations, health, keys, metrics, organization, users};
+use super::{agents, auth, conversations, health, keys, metrics, organization, recordings, users};
 use crate::app::App;
 
 /// What is described and what is served are one list.
@@ -27,6 +27,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(conversations::one, conversations::change))
         .routes(routes!(conversations::write))
         .routes(routes!(agents::performance))
+        .routes(routes!(recordings::one))
+        .routes(routes!(recordings::erase))
         .routes(routes!(health::report))
 }
 

@@ -79,11 +79,15 @@ struct Key {
     verifies: DecodingKey,
     csrf: hmac::Key,
     refresh: hmac::Key,
+    links: [u8; 32],
 }
 
 impl Key {
     fn new(secret: &str) -> Self {
         let secret = secret.as_bytes();
+        let of_links = hmac::sign(&derived_key(secret, "voice links"), b"");
+        let mut links = [0; 32];
+        links.copy_from_slice(of_links.as_ref());
         let id = hmac::sign(&derived_key(secret, "voice key id"), b"");
         Self {
             id: text_of(&id.as_ref()[..9]),
@@ -91,6 +95,7 @@ impl Key {
             verifies: DecodingKey::from_secret(secret),
             csrf: derived_key(secret, "voice csrf"),
             refresh: derived_key(secret, "voice refresh"),
+            links,
         }
     }
 }
@@ -111,6 +116,11 @@ impl KeyRing {
     /// A ring that signs with `secret` and still believes what `earlier` secrets signed.
     pub fn new<'s>(secret: &str, earlier: impl IntoIterator<Item = &'s str>) -> Self {
         Self { signing: Key::new(secret), earlier: earlier.into_iter().map(Key::new).collect() }
+    }
+
+    /// A secret for signed links, of which nothing about the others can be learnt. Another secret of the server ends all links.
+    pub fn links(&self) -> &[u8] {
+        &self.signing.links
     }
 
     /// An access token for `subject`, made at `now` in seconds since 1970, and when it ends.

@@ -22,6 +22,7 @@ use crate::data::{SqliteStore, Upkeep as _};
 use crate::engine;
 use crate::error::Failure;
 use crate::providers::{Cloud, PROBE_LIMIT};
+use crate::storage::{Blobs, StorageError};
 use crate::voice::call::Answerer as _;
 
 /// Tries everything. Status 0 where all works, 2 where the settings are wrong, else 1.
@@ -66,6 +67,8 @@ async fn examine(config: &Config) -> bool {
     }
     let (works, note) = database(&config.data, running.as_ref()).await;
     say(works, "database", &note);
+    let (works, note) = storage(config).await;
+    say(works, "storage", &note);
     let built = match engine::build(config, Policy::default()).await {
         Ok(built) => built,
         Err(error) => {
@@ -151,6 +154,34 @@ async fn database(folder: &Path, running: Option<&Health>) -> (bool, String) {
             }
         }
         Err(error) => (false, Failure::from(error).to_string()),
+    }
+}
+
+/// Whether files can be stored and read again. On disk that is what the data folder's own check has told, unless the
+/// server has made its folder already.
+async fn storage(config: &Config) -> (bool, String) {
+    if config.s3.bucket.is_none() && !config.data.join("blobs").exists() {
+        let encrypted = if config.storage_key.is_some() { ", encrypted" } else { "" };
+        return (true, format!("local disk, made at the first start{encrypted}"));
+    }
+    let blobs = match Blobs::of(config) {
+        Ok(blobs) => blobs,
+        Err(error) => return (false, error.to_string()),
+    };
+    let encrypted = if blobs.encrypts() { ", encrypted" } else { "" };
+    match blobs.check().await {
+        Ok(()) => (true, format!("{}{encrypted}, written and read", blobs.place())),
+        Err(error) => {
+            let mend = match &error {
+                StorageError::Refused(_) => {
+                    "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and what they may do"
+                }
+                StorageError::NotFound => "check S3_BUCKET",
+                _ if config.s3.bucket.is_some() => "check the network, S3_ENDPOINT, S3_BUCKET and S3_REGION",
+                _ => "check the rights and the room of the data folder",
+            };
+            (false, format!("{}: {error}; {mend}", blobs.place()))
+        }
     }
 }
 

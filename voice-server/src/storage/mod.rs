@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
-mod moto;
+pub(crate) mod moto;
 mod read;
 mod seal;
 #[cfg(test)]
@@ -30,7 +30,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig};
 
 pub use read::{MOST_READ, Reader};
-pub(crate) use seal::{Key, Keys};
+pub(crate) use seal::{HEADER, Key, Keys, ObjectKey, derived};
 pub use upload::Upload;
 
 use crate::config::Config;

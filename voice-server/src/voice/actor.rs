@@ -21,7 +21,8 @@ use super::Limits;
 use super::backlog::Backlog;
 use super::call::TurnRecord;
 use super::call::{
-    Answerer, CallInput as _, CallOptions, CallOutput, Event, Output, OutputFormat, Profile, Refused,
+    Answerer, CallInput as _, CallOptions, CallOutput, Event, Output, OutputFormat, Profile, Recorded,
+    Refused,
 };
 use super::dating::{Dated, Dating};
 use super::frames::{self, Gone, Reader, Writer};
@@ -34,6 +35,7 @@ use super::registry::Seat;
 use crate::data::{Store, Timestamp};
 use crate::events::Publisher;
 use crate::metrics::Metrics;
+use crate::recording::{CallRecording, Plan};
 use crate::shutdown::Shutdown;
 
 /// A client that closed gets its echo within this.
@@ -65,6 +67,8 @@ pub struct Socket {
     pub(super) profile: Profile,
     /// What the query asked.
     pub(super) asked: Asked,
+    /// What is said of the recording, and recorded.
+    pub(super) plan: Option<Plan>,
     /// Counts turns.
     pub(super) metrics: Metrics,
     /// The call's limits.
@@ -124,7 +128,7 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         publisher: socket.publisher,
         shutdown: socket.shutdown,
     };
-    call.carry(&*answerer, socket.asked, reader, writer, recorder, &socket.metrics).await;
+    call.carry(&*answerer, (socket.asked, socket.plan), reader, writer, recorder, &socket.metrics).await;
     drop(socket.seat);
 }
 
@@ -160,7 +164,7 @@ impl Call {
     async fn carry<A: Answerer>(
         &self,
         answerer: &A,
-        asked: Asked,
+        (asked, plan): (Asked, Option<Plan>),
         reader: Reader,
         writer: Writer,
         recorder: Recorder,
@@ -195,12 +199,15 @@ impl Call {
                 }
             }
         };
+        let greets = asked.greeting.unwrap_or(false);
+        let sound = plan.clone().map(|plan| plan.begin(greets));
         let options = CallOptions {
             id: self.id,
             input: asked.input.flatten(),
             output: asked.output.unwrap_or(OutputFormat::Wav),
             profile: self.profile,
-            greeting: asked.greeting.unwrap_or(false),
+            greeting: greets,
+            recording: Recorded { plan, tap: sound.as_ref().and_then(CallRecording::tap) },
         };
         let (input, output) = match answerer.open(options.clone()) {
             Ok(line) => line,
@@ -217,7 +224,7 @@ impl Call {
         self.tell(Message::session(&options));
 
         // Boxed, so that it can be dropped, and with it the way to the recorder, when it is given up.
-        let mut pumping = Box::pin(self.pump(output, turns_in));
+        let mut pumping = Box::pin(self.pump(output, turns_in, sound));
         let mut feeding = pin!(inbound::feed(&input, first, &audio, orders, &self.outbox));
         let mut writing = pin!(self.write(writer));
         let mut watching = pin!(self.watch());
@@ -330,7 +337,12 @@ impl Call {
     }
 
     /// Sorts the session's outputs until the last.
-    async fn pump(&self, mut output: impl CallOutput, turns: mpsc::Sender<Dated>) -> End {
+    async fn pump(
+        &self,
+        mut output: impl CallOutput,
+        turns: mpsc::Sender<Dated>,
+        sound: Option<CallRecording>,
+    ) -> End {
         let mut dating = Dating::new(self.activity.now());
         let mut cleared = None;
         while let Some(out) = output.next().await {
@@ -345,6 +357,9 @@ impl Call {
                 }
                 Output::Event(event) => event,
             };
+            if let Some(sound) = &sound {
+                sound.handle(&event);
+            }
             self.tell(match event {
                 Event::Transcript { turn, text, is_final } => {
                     self.activity.note_talk();

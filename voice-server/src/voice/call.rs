@@ -10,12 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use uuid::Uuid;
+use voice_core::session::Tap;
 
 use super::actor::{self, Socket};
 use crate::metrics::Vitals;
+use crate::recording::Plan;
 
 /// What a call asks for when it opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CallOptions {
     /// The conversation's id.
     pub id: Uuid,
@@ -27,6 +29,25 @@ pub struct CallOptions {
     pub profile: Profile,
     /// Whether to greet the caller.
     pub greeting: bool,
+    /// What must be said to him in the greeting, and who listens in.
+    pub recording: Recorded,
+}
+
+/// The recording of a call, as far as the engine has to do with it.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// Makes the greeting of the plain one. `None`: that is said as it is.
+    pub plan: Option<Plan>,
+    /// Listens in. `None`: nobody does.
+    pub tap: Option<Arc<dyn Tap>>,
+}
+
+impl PartialEq for Recorded {
+    /// Two are equal where neither is anything: what listens in is like nothing else.
+    fn eq(&self, other: &Self) -> bool {
+        let is_empty = |it: &Self| it.plan.is_none() && it.tap.is_none();
+        is_empty(self) && is_empty(other)
+    }
 }
 
 /// Audio whose form the caller declares.

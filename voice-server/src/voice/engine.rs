@@ -50,9 +50,12 @@ impl Answerer for Built {
                 output: output(options.output).map_err(fault)?,
                 clears: full,
                 lead: if full { LEAD_CLEARING } else { LEAD_BASIC },
-                greeting: options.greeting.then(|| GREETING.to_owned()),
+                greeting: options.greeting.then(|| match &options.recording.plan {
+                    Some(plan) => plan.greeting(GREETING),
+                    None => GREETING.to_owned(),
+                }),
                 playout: PlayoutClock::Wall,
-                tap: None,
+                tap: options.recording.tap,
             })
             .map_err(|error| Refused::Fault(error.to_string()))?;
         Ok((session.sender(), Heard { session, _share: share }))

@@ -316,6 +316,7 @@ mod tests {
             output: OutputFormat::Pcm16 { rate: 24_000 },
             profile: Profile::Full,
             greeting: false,
+            recording: super::super::call::Recorded::default(),
         };
         let (ledger, total_ms) = ledger_ms(&[("endpoint", 200_100), ("stt", 50_000)]);
         let (said, reply, heard) = ("a".to_owned(), "b".to_owned(), "b".to_owned());

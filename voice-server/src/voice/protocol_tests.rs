@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use voice_core::turn::NoticeCode;
 
-use super::call::{CallOptions, DeclaredInput, OutputFormat, Profile};
+use super::call::{CallOptions, DeclaredInput, OutputFormat, Profile, Recorded};
 use super::messages::{self, Message, ledger_ms};
 
 struct Section {
@@ -95,6 +95,7 @@ fn written() -> Vec<Message> {
         output,
         profile: Profile::Full,
         greeting: false,
+        recording: Recorded::default(),
     };
     let text = || "text".to_owned();
     let turn = |turn| {

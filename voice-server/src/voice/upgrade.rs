@@ -82,7 +82,12 @@ pub async fn upgrade(
         }
         caller.redeem(&app).await?;
     }
+    let plan = match &seat {
+        Seat::Taken(_) => app.archive.plan(app.organization, id).await,
+        Seat::Refused(_) => None,
+    };
     let socket = Socket {
+        plan,
         upgrade,
         seat,
         id,

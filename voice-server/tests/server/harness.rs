@@ -298,6 +298,8 @@ pub(crate) struct Server {
     /// The server's own sign-in.
     pub(crate) auth: Arc<Auth>,
     pub(crate) store: Arc<HeldStore>,
+    /// What requests see.
+    pub(crate) app: App,
     pub(crate) folder: PathBuf,
 }
 
@@ -324,8 +326,13 @@ impl Server {
 
     /// A server with another engine behind it; no line of it ever reaches the test.
     pub(crate) async fn of(answerer: Arc<dyn AnyAnswerer>) -> Self {
+        Self::of_with(answerer, Wish::default()).await
+    }
+
+    /// The same with wishes.
+    pub(crate) async fn of_with(answerer: Arc<dyn AnyAnswerer>, wish: Wish) -> Self {
         let (_, lines) = mpsc::unbounded_channel();
-        Self::answering(answerer, lines, Wish::default()).await
+        Self::answering(answerer, lines, wish).await
     }
 
     async fn answering(
@@ -349,7 +356,7 @@ impl Server {
         }
         let auth = app.auth.clone();
         let events = app.events.clone();
-        let serving = tokio::spawn(app.serve(listener));
+        let serving = tokio::spawn(app.clone().serve(listener));
         Self {
             address,
             lines,
@@ -361,6 +368,7 @@ impl Server {
             admin: OnceCell::new(),
             auth,
             store,
+            app,
             folder,
         }
     }
@@ -481,6 +489,21 @@ impl Server {
         email
     }
 
+    /// The same with whatever bytes come back.
+    pub(crate) async fn bytes(&self, method: &str, path: &str, headers: &[&str]) -> Sound {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        soon(stream.read_to_end(&mut bytes)).await.unwrap();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer");
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Sound { status, head: head.to_ascii_lowercase(), bytes: bytes.split_off(end + 4) }
+    }
+
     /// A plain request from this machine.
     pub(crate) async fn fetch(&self, path: &str) -> Answer {
         self.ask("GET", path, &["Host: localhost"]).await
@@ -551,6 +574,13 @@ impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
+}
+
+/// An HTTP answer whose body is no text.
+pub(crate) struct Sound {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 // ---- the client ----
