@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept of a call whose caller did not hear the notice to its end, or did not say yes to the question. An
 //! answer that is not clear is none; a caller who takes his yes back in the same breath has not given it. Caller:
-//! [`super::call`].
+//! `recording::call`.
 
 use crate::data::{ConsentKind, RecordingMode};
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing is recorded without both configuration and consent ([`consent`]). The call is never held up: its tap drops what
 //! has no room. Sound goes into a spool in the data folder first and from there into the storage, in parts while the call
-//! goes on; what a crash leaves is brought home at the next start ([`rescue`]). The [`Archive`] owns all of this for one
+//! goes on; what a crash leaves is brought home at the next start (`rescue`). The [`Archive`] owns all of this for one
 //! server, deletes what is past its time ([`keep`]) and makes links to what may be heard ([`link`]).
 
 mod call;

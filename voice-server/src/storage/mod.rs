@@ -1,7 +1,7 @@
 //! Object storage: recordings and what else is too large for a row, on local disk or in an S3-compatible service.
 //!
 //! [`Blobs`] is the one way in. It bounds every operation in time and tries again only what may be tried again. With a
-//! key ([`Keys`]) objects lie encrypted: [`Blobs::key_for`] gives them another name, so that whoever can write in the
+//! key (`Keys`) objects lie encrypted: [`Blobs::key_for`] gives them another name, so that whoever can write in the
 //! storage cannot pass a plain object off for an encrypted one. It refuses names that are no plain path, and knows
 //! nothing of who may read what: that is for its callers, `recording` and `api::recordings`.
 
