@@ -1,7 +1,7 @@
 //! The keys that a sign-in service publishes (RFC 7517), kept for ten minutes.
 //!
 //! One request is under way at a time and takes two seconds at most. A service that is gone keeps the known keys working; a
-//! name that nobody knows makes the set be read again, but not more often than each [`PAUSE`], whatever comes in. A key
+//! name that nobody knows makes the set be read again, but not more often than each 15 s, whatever comes in. A key
 //! that has vanished from the set works for one more [`FRESH`], since caches before the service lag.
 
 use std::collections::HashMap;
