@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod contract;
+mod facts;
 pub mod postgres;
 mod records;
 pub mod sqlite;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 pub use postgres::PostgresStore;
 pub use records::*;
 pub use sqlite::SqliteStore;
-pub use store::{Accounts, Answer, ConversationStore, Recordings, Store, Upkeep};
+pub use store::{Accounts, Answer, ConversationStore, Listings, Recordings, Store, Upkeep};
 pub use timestamp::Timestamp;
 
 /// Why the database did not do it.

@@ -8,17 +8,18 @@ use uuid::Uuid;
 
 use super::{
     ApiKey, Begun, CallEnd, Caller, Consent, ConversationChange, ConversationDetail, ConversationFilter,
-    Conversations, Cursor, DataError, NewApiKey, NewConversation, NewUser, Organization, OrganizationChange,
-    Page, Performance, Recording, RefreshToken, Rotation, Timestamp, Turn, User, UserChange,
+    Conversations, Cursor, DataError, NewApiKey, NewConversation, NewProperty, NewUser, Organization,
+    OrganizationChange, Page, Performance, Property, PropertyCursor, PropertyFilter, PropertyPage,
+    PropertySort, Recording, RefreshToken, Rotation, Saved, Timestamp, Turn, User, UserChange,
 };
 
 /// What a database answers.
 pub type Answer<'s, T> = BoxFuture<'s, Result<T, DataError>>;
 
 /// A whole database.
-pub trait Store: Accounts + ConversationStore + Recordings + Upkeep {}
+pub trait Store: Accounts + ConversationStore + Listings + Recordings + Upkeep {}
 
-impl<T: Accounts + ConversationStore + Recordings + Upkeep> Store for T {}
+impl<T: Accounts + ConversationStore + Listings + Recordings + Upkeep> Store for T {}
 
 /// Organizations, people, keys.
 pub trait Accounts: Send + Sync {
@@ -177,6 +178,33 @@ pub trait ConversationStore: Send + Sync {
 
     /// Erases conversations with turns, recordings' rows and consents. What is gone already is no error.
     fn erase_conversations(&self, organization: Uuid, ids: Vec<Uuid>) -> Answer<'_, u64>;
+}
+
+/// Listings and their search.
+pub trait Listings: Send + Sync {
+    /// The organization's listings that pass `filter`, in the order of `sort`, after `cursor` or from the first. With
+    /// [`PropertySort::Nearest`] the filter must have a circle, else nothing is found.
+    fn properties(
+        &self,
+        organization: Uuid,
+        filter: PropertyFilter,
+        sort: PropertySort,
+        cursor: Option<PropertyCursor>,
+        limit: u32,
+    ) -> Answer<'_, PropertyPage>;
+
+    /// One listing of the organization.
+    fn property(&self, organization: Uuid, id: Uuid) -> Answer<'_, Option<Property>>;
+
+    /// Stores listings, all or none. One with an MLS number that the organization has takes that one's place and keeps its
+    /// id; of several with the same number the last holds.
+    ///
+    /// # Errors
+    /// [`DataError::NotFound`] where there is no such organization; [`DataError::Exists`] where a new one's id is taken.
+    fn save_properties(&self, organization: Uuid, listings: Vec<NewProperty>) -> Answer<'_, Saved>;
+
+    /// Removes the organization's listings with these MLS numbers. What is gone already is no error.
+    fn remove_properties(&self, organization: Uuid, mls_ids: Vec<String>) -> Answer<'_, u64>;
 }
 
 /// Recordings and consents.

@@ -207,6 +207,13 @@ hand_on!(Accounts {
     spent_by_key(organization: Uuid, key: Uuid, since: Timestamp) -> i64;
 });
 
+hand_on!(Listings {
+    properties(organization: Uuid, filter: PropertyFilter, sort: PropertySort, cursor: Option<PropertyCursor>, limit: u32) -> PropertyPage;
+    property(organization: Uuid, id: Uuid) -> Option<Property>;
+    save_properties(organization: Uuid, listings: Vec<NewProperty>) -> Saved;
+    remove_properties(organization: Uuid, mls_ids: Vec<String>) -> u64;
+});
+
 hand_on!(Recordings {
     add_recording(recording: Recording) -> ();
     finish_recording(recording: Recording) -> ();

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod conversations;
+mod listings;
 mod recordings;
 mod tenancy;
 mod upkeep;
@@ -23,6 +24,7 @@ pub(super) async fn prepare(store: &dyn Store) {
 pub(super) async fn keeps_the_contract(store: &dyn Store) {
     accounts::all(store).await;
     conversations::all(store).await;
+    listings::all(store).await;
     recordings::all(store).await;
     upkeep::all(store).await;
     tenancy::nothing_of_one_organization_is_reached_from_another(store).await;

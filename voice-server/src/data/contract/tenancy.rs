@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::super::{
     CallEnd, Caller, Consent, ConsentKind, ConversationChange, ConversationFilter, DEMO_ORGANIZATION,
-    DataError, NewConversation, Recording, RecordingState, Role, Store, Timestamp, UserChange,
+    DataError, NewConversation, NewProperty, PropertyFilter, PropertySort, Recording, RecordingState, Role,
+    Saved, Store, Timestamp, UserChange,
 };
 use super::{an_organization, new_user, turn};
 
@@ -94,6 +95,33 @@ pub(super) async fn nothing_of_one_organization_is_reached_from_another(store: &
     assert!(store.conversations_of_phone(other, "+15550123".into(), 9).await.expect("read").is_empty());
     tried("erase_conversations");
     assert_eq!(store.erase_conversations(other, vec![call]).await.expect("nothing"), 0);
+    tried("properties");
+    let data =
+        serde_json::json!({"ListingId": "T1", "City": "Austin", "ListPrice": 5, "PublicRemarks": "garden"});
+    let listing = NewProperty::from_reso(data, now).expect("a listing");
+    store.save_properties(mine, vec![listing.clone()]).await.expect("saved");
+    let kept = store.property(mine, listing.id).await.expect("read").expect("found");
+    for filter in [
+        PropertyFilter::default(),
+        PropertyFilter { city: Some("Austin".into()), ..Default::default() },
+        PropertyFilter { words: vec!["garden".into()], ..Default::default() },
+    ] {
+        let own = store.properties(mine, filter.clone(), PropertySort::Newest, None, 9).await.expect("read");
+        assert_eq!(own.items.len(), 1);
+        let foreign = store.properties(other, filter, PropertySort::Newest, None, 9).await.expect("read");
+        assert!(foreign.items.is_empty());
+    }
+    tried("property");
+    assert_eq!(store.property(other, listing.id).await.expect("read"), None);
+    tried("remove_properties");
+    assert_eq!(store.remove_properties(other, vec!["T1".into()]).await.expect("nothing"), 0);
+    tried("save_properties");
+    let same_number = NewProperty { id: Uuid::new_v4(), ..listing.clone() };
+    let saved = store.save_properties(other, vec![same_number]).await.expect("saved");
+    assert_eq!(saved, Saved { added: 1, changed: 0 }, "another organization's number is another");
+    let same_id = NewProperty { mls_id: Some("T2".into()), ..listing };
+    assert!(matches!(store.save_properties(other, vec![same_id]).await, Err(DataError::Exists)));
+    assert_eq!(store.property(mine, kept.id).await.expect("read"), Some(kept));
     tried("recording");
     assert_eq!(store.recording(other, recording.id).await.expect("read"), None);
     tried("recordings");

@@ -67,6 +67,27 @@ mod dialect {
         text
     }
 
+    /// By which index a table is read: the planner knows.
+    pub(super) fn by_index(_: &str) -> String {
+        String::new()
+    }
+
+    /// `place(text, part)`, from 1; 0 where the part is not in it.
+    pub(super) const PLACE_IN: &str = "strpos";
+
+    /// Number of a listing in the index of words, and the condition on its words.
+    pub(super) const WORDS_NUMBER: &str = "number";
+    pub(super) fn has_words(words: &[String], begun: bool) -> String {
+        // Small ASCII letters and digits alone.
+        let star = if begun { ":*" } else { "" };
+        format!("words @@ '{}{star}'::tsquery", words.join(" & "))
+    }
+
+    /// Where a listing's words go in. They are words already; Postgres' own reading would part some.
+    pub(super) const WORDS_IN: &str = "INSERT INTO property_words (number, words) ";
+    pub(super) const WORDS_FROM: &str = "array_to_tsvector(string_to_array(";
+    pub(super) const WORDS_FROM_END: &str = ", ' '))";
+
     /// A refresh token by its hash, to be rotated. Locked until the end of the transaction.
     pub(super) const TOKEN_TO_ROTATE: &str = "SELECT t.organization_id, t.user_id, t.family, t.expires_at, t.rotated_at,
          t.revoked_at, u.disabled FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1 FOR UPDATE OF t";

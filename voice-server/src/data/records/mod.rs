@@ -2,6 +2,7 @@
 
 mod accounts;
 mod conversations;
+mod listings;
 mod recordings;
 
 pub use accounts::{
@@ -12,4 +13,8 @@ pub use conversations::{
     CallEnd, Caller, Conversation, ConversationChange, ConversationDetail, ConversationFilter, Conversations,
     Cursor, DayFigures, NewConversation, Page, Performance, Speaker, Status, Turn, Utterance,
 };
+pub use listings::{
+    Circle, NewProperty, Property, PropertyCursor, PropertyFilter, PropertyPage, PropertySort, Saved,
+};
+pub(super) use listings::{Reso, StoredProperty};
 pub use recordings::{Begun, Consent, ConsentKind, Recording, RecordingState};

@@ -3,8 +3,10 @@
 
 mod accounts;
 mod conversations;
+mod listings;
 mod performance;
 mod recordings;
+mod search;
 mod upkeep;
 
 use sqlx::query::Query;
@@ -34,6 +36,11 @@ impl Work {
     /// A statement that was put together.
     fn built<'q>(&self, builder: &'q mut QueryBuilder<Db>) -> Query<'q, Db, Arguments> {
         builder.build().persistent(self.named)
+    }
+
+    /// A statement that was put together with its values in it: it comes like this once, so it is not kept.
+    fn once<'q>(&self, builder: &'q mut QueryBuilder<Db>) -> Query<'q, Db, Arguments> {
+        builder.build().persistent(false)
     }
 
     /// Where a statement runs.

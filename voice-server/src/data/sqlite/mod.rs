@@ -59,6 +59,27 @@ mod dialect {
         text
     }
 
+    /// By which index a table is read.
+    pub(super) fn by_index(index: &str) -> String {
+        format!(" INDEXED BY {index}")
+    }
+
+    /// `place(text, part)`, from 1; 0 where the part is not in it.
+    pub(super) const PLACE_IN: &str = "instr";
+
+    /// Number of a listing in the index of words, and the condition on its words.
+    pub(super) const WORDS_NUMBER: &str = "rowid";
+    pub(super) fn has_words(words: &[String], begun: bool) -> String {
+        // Small ASCII letters and digits alone.
+        let star = if begun { "*" } else { "" };
+        format!("property_words MATCH '{}{star}'", words.join(" "))
+    }
+
+    /// Where a listing's words go in.
+    pub(super) const WORDS_IN: &str = "INSERT INTO property_words (rowid, words) ";
+    pub(super) const WORDS_FROM: &str = "";
+    pub(super) const WORDS_FROM_END: &str = "";
+
     /// A refresh token by its hash, to be rotated. A writer is alone here.
     pub(super) const TOKEN_TO_ROTATE: &str =
         "SELECT t.organization_id, t.user_id, t.family, t.expires_at, t.rotated_at,

@@ -1,0 +1,420 @@
+//! How listings are found: which index a search walks, and for how long.
+//!
+//! A page is looked for in the order that is asked, along an index which holds that order and every condition, and mostly
+//! found after a few hundred entries. Where it is not, what is asked for is rare: then candidates are gathered by whatever is
+//! rarest of it (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself,
+//! the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
+//! search takes bounded time, and a list that is read to its end holds everything once.
+
+use sqlx::{QueryBuilder, Row as _};
+use uuid::Uuid;
+
+use super::super::super::facts;
+use super::super::super::{Circle, DataError, PropertyCursor, PropertyFilter, PropertySort};
+use super::{Db, Work, dialect};
+
+/// Tests have few listings, and come to every end with them.
+const fn scaled(entries: i64) -> i64 {
+    if cfg!(test) { entries / 200 } else { entries }
+}
+
+/// Entries that are walked at first.
+const SHORT_WALK: i64 = scaled(3_000);
+/// The same where each one's words must be looked at.
+const SHORT_WALK_OF_WORDS: i64 = scaled(600);
+/// Entries that are walked after that, at most.
+const LONG_WALK: [i64; 2] = [scaled(12_000), scaled(48_000)];
+/// Candidates that are gathered at most: by words, each of which is looked up; in a circle; by price or bedrooms.
+const MOST_WITH_WORDS: i64 = scaled(5_000);
+const MOST_IN_CIRCLE: i64 = scaled(30_000);
+const MOST_IN_RANGE: i64 = scaled(10_000);
+/// A begun word has at least so many letters; a shorter one is a whole word, since it begins too many.
+const BEGUN_FROM: usize = 3;
+/// The first circle of a search for the nearest, in kilometres.
+const FIRST_RING: f64 = 1.0;
+
+/// What a search found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Numbers of listings, in order.
+    pub(super) numbers: Vec<i64>,
+    pub(super) next: Option<PropertyCursor>,
+}
+
+/// Where a search gets its candidates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Source {
+    Words,
+    Around(Circle),
+    Price,
+    Beds,
+}
+
+/// One search.
+#[derive(Debug)]
+pub(super) struct Search<'f> {
+    organization: Uuid,
+    filter: &'f PropertyFilter,
+    /// Words of the filter, folded.
+    words: Vec<String>,
+    begun: bool,
+    sort: PropertySort,
+    after: Option<PropertyCursor>,
+    limit: usize,
+}
+
+impl<'f> Search<'f> {
+    pub(super) fn new(
+        organization: Uuid,
+        filter: &'f PropertyFilter,
+        sort: PropertySort,
+        after: Option<PropertyCursor>,
+        limit: u32,
+    ) -> Self {
+        let words: Vec<String> = filter.words.iter().flat_map(|word| facts::words(word)).collect();
+        let begun = words.last().is_some_and(|word| word.len() >= BEGUN_FROM);
+        Self { organization, filter, words, begun, sort, after, limit: limit as usize }
+    }
+
+    /// Looks for one page.
+    pub(super) async fn find(&self, work: &mut Work) -> Result<Found, DataError> {
+        if self.sort == PropertySort::Nearest {
+            return self.nearest(work).await;
+        }
+        let budget = if self.words.is_empty() { SHORT_WALK } else { SHORT_WALK_OF_WORDS };
+        let mut found = self.walk(work, self.after, budget, self.limit + 1).await?;
+        if found.len() > self.limit {
+            return Ok(self.page(found));
+        }
+        let Some(mut end) = self.end_of_walk(work, self.after, budget).await? else {
+            return Ok(self.page(found));
+        };
+        for source in self.sources() {
+            if let Some(gathered) = self.gather(work, source).await? {
+                return Ok(self.page(gathered));
+            }
+        }
+        for budget in LONG_WALK {
+            let more = self.walk(work, Some(end), budget, self.limit + 1 - found.len()).await?;
+            found.extend(more);
+            if found.len() > self.limit {
+                return Ok(self.page(found));
+            }
+            match self.end_of_walk(work, Some(end), budget).await? {
+                Some(further) => end = further,
+                None => return Ok(self.page(found)),
+            }
+        }
+        Ok(Found { numbers: found.iter().map(|entry| entry.number).collect(), next: Some(end) })
+    }
+
+    /// The page from one entry more than it holds, where there is a further page.
+    fn page(&self, mut found: Vec<PropertyCursor>) -> Found {
+        let more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let next = found.last().copied().filter(|_| more);
+        Found { numbers: found.iter().map(|entry| entry.number).collect(), next }
+    }
+
+    /// What the order is by, and whether it goes down.
+    fn key(&self) -> (&'static str, bool) {
+        match self.sort {
+            PropertySort::Oldest => ("listed", false),
+            PropertySort::Newest => ("listed", true),
+            PropertySort::Cheapest => ("price", false),
+            PropertySort::Dearest => ("price", true),
+            PropertySort::FewestBeds => ("beds", false),
+            PropertySort::MostBeds => ("beds", true),
+            PropertySort::Nearest => ("square", false),
+        }
+    }
+
+    /// The index whose first column is the city, where one is asked, else the organization, and which goes on with `key`.
+    fn push_from(&self, query: &mut QueryBuilder<Db>, key: &str) {
+        let (first, value, index) = match &self.filter.city {
+            Some(city) => ("place", facts::place(self.organization, city), format!("facts_place_{key}")),
+            None => ("owner", facts::owner(self.organization), format!("facts_{key}")),
+        };
+        query.push(" FROM property_facts").push(dialect::by_index(&index));
+        query.push(" WHERE ").push(first).push(" = ").push(value);
+    }
+
+    /// The columns that conditions need. What no index of the walk holds is only read where it is asked for.
+    fn push_columns(&self, query: &mut QueryBuilder<Db>, table: &str) {
+        for column in ["number", "listed", "price", "beds", "half_baths", "status", "kind", "sub_kind"] {
+            query.push(if column == "number" { "" } else { ", " }).push(table).push(column);
+        }
+        if self.filter.circle.is_some() {
+            for column in ["x", "y", "z"] {
+                query.push(", CAST(").push(table).push(column).push(" AS BIGINT) AS ").push(column);
+            }
+        }
+    }
+
+    /// Entries of the order after `after` that pass, at most `most`, of the next `budget` entries.
+    async fn walk(
+        &self,
+        work: &mut Work,
+        after: Option<PropertyCursor>,
+        budget: i64,
+        most: usize,
+    ) -> Result<Vec<PropertyCursor>, DataError> {
+        let (key, down) = self.key();
+        // The outer statement keeps the inner one's order, and stops it when it has enough.
+        let mut query = QueryBuilder::<Db>::new("SELECT CAST(c.");
+        query.push(key).push(" AS BIGINT) AS sort_key, c.number FROM (SELECT ");
+        self.push_columns(&mut query, "");
+        self.push_walk(&mut query, key, down, after);
+        query.push(" LIMIT ").push(budget).push(") c WHERE 1 = 1");
+        self.push_conditions(&mut query);
+        query.push(" LIMIT ").push(most);
+        entries(work, &mut query).await
+    }
+
+    /// The last of the next `budget` entries; `None` where there are fewer.
+    async fn end_of_walk(
+        &self,
+        work: &mut Work,
+        after: Option<PropertyCursor>,
+        budget: i64,
+    ) -> Result<Option<PropertyCursor>, DataError> {
+        let (key, down) = self.key();
+        let mut query = QueryBuilder::<Db>::new("SELECT CAST(");
+        query.push(key).push(" AS BIGINT) AS sort_key, number");
+        self.push_walk(&mut query, key, down, after);
+        query.push(" LIMIT 1 OFFSET ").push(budget - 1);
+        Ok(entries(work, &mut query).await?.first().copied())
+    }
+
+    fn push_walk(&self, query: &mut QueryBuilder<Db>, key: &str, down: bool, after: Option<PropertyCursor>) {
+        self.push_from(query, key);
+        let [low, high] = self.range(key);
+        // A cursor is a bound by itself; a second one on its side could be taken for it and make the walk begin again.
+        if let Some(low) = low.filter(|_| down || after.is_none()) {
+            query.push(" AND ").push(key).push(" >= ").push(low);
+        }
+        if let Some(high) = high.filter(|_| !down || after.is_none()) {
+            query.push(" AND ").push(key).push(" <= ").push(high);
+        }
+        if let Some(after) = after {
+            query.push(" AND (").push(key).push(", number) ").push(if down { "<" } else { ">" });
+            query.push(" (").push(after.key).push(", ").push(after.number).push(")");
+        }
+        let turn = if down { " DESC" } else { "" };
+        query.push(" ORDER BY ").push(key).push(turn).push(", number").push(turn);
+    }
+
+    /// What the filter says of a column, from and to.
+    fn range(&self, key: &str) -> [Option<i64>; 2] {
+        let Self { filter, .. } = self;
+        match key {
+            // What says no price has -1, and is not cheaper than anything.
+            "price" => [filter.min_price.or(filter.max_price.map(|_| 0)), filter.max_price],
+            "beds" => [filter.min_beds, None],
+            _ => [None, None],
+        }
+    }
+
+    fn push_conditions(&self, query: &mut QueryBuilder<Db>) {
+        let Self { filter, .. } = self;
+        for key in ["price", "beds"] {
+            for (bound, sign) in self.range(key).into_iter().zip([" >= ", " <= "]) {
+                if let Some(bound) = bound {
+                    query.push(" AND c.").push(key).push(sign).push(bound);
+                }
+            }
+        }
+        if let Some(least) = filter.min_half_baths {
+            query.push(" AND c.half_baths >= ").push(least);
+        }
+        if !filter.statuses.is_empty() {
+            query.push(" AND c.status IN (").push(list_of(&filter.statuses)).push(")");
+        }
+        if !filter.kinds.is_empty() {
+            let kinds = list_of(&filter.kinds);
+            query.push(" AND (c.kind IN (").push(&kinds).push(") OR c.sub_kind IN (").push(&kinds).push("))");
+        }
+        if let Some(circle) = filter.circle {
+            push_square(query, " AND ", circle);
+            query.push(" <= ").push(facts::square_of_km(circle.radius_km));
+            // A listing without a place lies in the middle of the globe.
+            query.push(" AND (c.x <> 0 OR c.y <> 0 OR c.z <> 0)");
+        }
+        if !self.words.is_empty() {
+            // A subquery of one value, so that no database makes a join of it; it is worked out last.
+            query.push(" AND (SELECT 1 = 1");
+            for (at, word) in self.words.iter().enumerate() {
+                let whole = !(self.begun && at + 1 == self.words.len());
+                query.push(" AND ").push(dialect::PLACE_IN).push("(w.words, ' ").push(word);
+                query.push(if whole { " ') > 0" } else { "') > 0" });
+            }
+            query.push(" FROM property_facts w WHERE w.number = c.number)");
+        }
+    }
+
+    /// Where candidates can be gathered, the likeliest first.
+    fn sources(&self) -> Vec<Source> {
+        let Self { filter, .. } = self;
+        let (key, _) = self.key();
+        let mut sources = Vec::new();
+        sources.extend((!self.words.is_empty()).then_some(Source::Words));
+        sources.extend(filter.circle.map(Source::Around));
+        let priced = filter.min_price.is_some() || filter.max_price.is_some();
+        sources.extend((priced && key != "price").then_some(Source::Price));
+        sources.extend((filter.min_beds.is_some() && key != "beds").then_some(Source::Beds));
+        sources
+    }
+
+    /// Entries after the search's cursor out of all candidates of a source; `None` where these are too many.
+    async fn gather(
+        &self,
+        work: &mut Work,
+        source: Source,
+    ) -> Result<Option<Vec<PropertyCursor>>, DataError> {
+        let most = match source {
+            Source::Words => MOST_WITH_WORDS,
+            Source::Around(_) => MOST_IN_CIRCLE,
+            Source::Price | Source::Beds => MOST_IN_RANGE,
+        };
+        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (SELECT 1 AS one");
+        if source == Source::Words {
+            query.push(" FROM property_words WHERE ").push(self.has_words());
+        } else {
+            self.push_source(&mut query, source);
+        }
+        query.push(" LIMIT ").push(most + 1).push(") s");
+        let row = work.once(&mut query).fetch_one(work.on()).await?;
+        if row.try_get::<i64, _>("candidates")? > most {
+            return Ok(None);
+        }
+        self.gathered(work, source, most).await.map(Some)
+    }
+
+    async fn gathered(
+        &self,
+        work: &mut Work,
+        source: Source,
+        most: i64,
+    ) -> Result<Vec<PropertyCursor>, DataError> {
+        let (key, down) = self.key();
+        let mut query = QueryBuilder::<Db>::new("SELECT CAST(c.");
+        query.push(key).push(" AS BIGINT) AS sort_key, c.number FROM (SELECT c.*");
+        if let (PropertySort::Nearest, Some(circle)) = (self.sort, self.filter.circle) {
+            push_square(&mut query, ", ", circle);
+            query.push(" AS square");
+        }
+        query.push(" FROM (SELECT ");
+        self.push_columns(&mut query, "f.");
+        // Of the cells' entries the city is a condition more; words have no index but their own.
+        query.push(", f.place");
+        self.push_source(&mut query, source);
+        query.push(" LIMIT ").push(most).push(") c) c WHERE 1 = 1");
+        if let (Source::Words | Source::Around(_), Some(city)) = (source, &self.filter.city) {
+            query.push(" AND c.place = ").push(facts::place(self.organization, city));
+        }
+        self.push_conditions(&mut query);
+        if let Some(after) = self.after {
+            query.push(" AND (c.").push(key).push(", c.number) ").push(if down { "<" } else { ">" });
+            query.push(" (").push(after.key).push(", ").push(after.number).push(")");
+        }
+        let turn = if down { " DESC" } else { "" };
+        query.push(" ORDER BY c.").push(key).push(turn).push(", c.number").push(turn);
+        query.push(" LIMIT ").push(self.limit + 1);
+        entries(work, &mut query).await
+    }
+
+    /// The listings of a source as `f`.
+    fn push_source(&self, query: &mut QueryBuilder<Db>, source: Source) {
+        let owner = facts::owner(self.organization);
+        match source {
+            Source::Words => {
+                query
+                    .push(" FROM (SELECT ")
+                    .push(dialect::WORDS_NUMBER)
+                    .push(" AS number FROM property_words WHERE ");
+                query.push(self.has_words()).push(" LIMIT ").push(MOST_WITH_WORDS);
+                query
+                    .push(") v CROSS JOIN property_facts f WHERE f.number = v.number AND f.owner = ")
+                    .push(owner);
+            }
+            Source::Around(circle) => {
+                query.push(" FROM (VALUES ");
+                let mut list = query.separated(", ");
+                for (first, last) in facts::cells_around(circle) {
+                    list.push(format_args!("({first}, {last})"));
+                }
+                query.push(") r CROSS JOIN property_facts f").push(dialect::by_index("facts_cell"));
+                query.push(" WHERE f.owner = ").push(owner);
+                query.push(" AND f.cell >= r.column1 AND f.cell <= r.column2");
+            }
+            Source::Price | Source::Beds => {
+                let key = if source == Source::Price { "price" } else { "beds" };
+                let (first, value, index) = match &self.filter.city {
+                    Some(city) => {
+                        ("place", facts::place(self.organization, city), format!("facts_place_{key}"))
+                    }
+                    None => ("owner", owner, format!("facts_{key}")),
+                };
+                query.push(" FROM property_facts f").push(dialect::by_index(&index));
+                query.push(" WHERE f.").push(first).push(" = ").push(value);
+                for (bound, sign) in self.range(key).into_iter().zip([" >= ", " <= "]) {
+                    if let Some(bound) = bound {
+                        query.push(" AND f.").push(key).push(sign).push(bound);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The condition on the index of words.
+    fn has_words(&self) -> String {
+        let mark = facts::word_mark(self.organization);
+        let words: Vec<String> = self.words.iter().map(|word| format!("{mark}{word}")).collect();
+        dialect::has_words(&words, self.begun)
+    }
+
+    /// The nearest: in circles that grow until one holds the page.
+    async fn nearest(&self, work: &mut Work) -> Result<Found, DataError> {
+        let Some(circle) = self.filter.circle else { return Ok(Found::default()) };
+        if !self.words.is_empty()
+            && let Some(gathered) = self.gather(work, Source::Words).await?
+        {
+            return Ok(self.page(gathered));
+        }
+        let reached = self.after.map_or(0.0, |after| facts::km_of_square(after.key.max(0)));
+        let mut radius_km = FIRST_RING.max(reached * 1.25);
+        loop {
+            let ring = Circle { radius_km: radius_km.min(circle.radius_km), ..circle };
+            let narrower = PropertyFilter { circle: Some(ring), ..self.filter.clone() };
+            let search = Search { filter: &narrower, words: self.words.clone(), ..*self };
+            let found = search.gathered(work, Source::Around(ring), i64::from(u32::MAX)).await?;
+            if found.len() > self.limit || ring.radius_km >= circle.radius_km {
+                return Ok(self.page(found));
+            }
+            // Twice as wide is four times as many.
+            radius_km *= if found.len() * 4 > self.limit { 2.0 } else { 4.0 };
+        }
+    }
+}
+
+/// The square of the straight line to the middle of a circle.
+fn push_square(query: &mut QueryBuilder<Db>, before: &str, circle: Circle) {
+    let middle = facts::on_globe(circle.latitude, circle.longitude);
+    query.push(before).push("(");
+    for (at, (axis, middle)) in ["x", "y", "z"].iter().zip(middle).enumerate() {
+        query.push(if at == 0 { "" } else { " + " });
+        query.push(format_args!("(c.{axis} - ({middle})) * (c.{axis} - ({middle}))"));
+    }
+    query.push(")");
+}
+
+fn list_of(words: &[String]) -> String {
+    words.iter().map(|word| facts::few(word).to_string()).collect::<Vec<_>>().join(", ")
+}
+
+async fn entries(work: &mut Work, query: &mut QueryBuilder<Db>) -> Result<Vec<PropertyCursor>, DataError> {
+    let rows = work.once(query).fetch_all(work.on()).await?;
+    rows.iter()
+        .map(|row| Ok(PropertyCursor { key: row.try_get("sort_key")?, number: row.try_get("number")? }))
+        .collect()
+}
