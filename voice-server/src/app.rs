@@ -10,13 +10,17 @@ use axum::Router;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use uuid::Uuid;
+use voice_core::llm::concierge::sample_listings_json;
 
 use crate::api::{events, health};
 use crate::auth::{self, Auth};
 use crate::cache::Caching;
 use crate::cli::print::say;
 use crate::config::Config;
-use crate::data::{DEMO_ORGANIZATION, DataError, PostgresStore, SqliteStore, Store, Timestamp};
+use crate::data::{
+    DEMO_ORGANIZATION, DataError, NewProperty, PostgresStore, PropertyFilter, PropertySort, SqliteStore,
+    Store, Timestamp,
+};
 use crate::engine;
 use crate::error::Failure;
 use crate::events::{Hub, HubLimits};
@@ -260,7 +264,25 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
+    if config.is_unconfigured() {
+        give_samples(&*store).await?;
+    }
     Ok(store)
+}
+
+/// The sample listings for the demo organization, if it has none: those that the local answerer speaks about.
+async fn give_samples(store: &dyn Store) -> Result<(), DataError> {
+    let all = PropertyFilter::default();
+    let found = store.properties(DEMO_ORGANIZATION, all, PropertySort::default(), None, 1).await?;
+    if !found.items.is_empty() {
+        return Ok(());
+    }
+    let payload: serde_json::Value = serde_json::from_str(sample_listings_json())
+        .map_err(|error| DataError::Corrupt(format!("the sample listings: {error}")))?;
+    let rows = payload.get("value").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    let now = Timestamp::now();
+    let listings = rows.into_iter().filter_map(|row| NewProperty::from_reso(row, now)).collect();
+    store.save_properties(DEMO_ORGANIZATION, listings).await.map(drop)
 }
 
 /// A call that was begun this long ago is carried by nobody any more.
@@ -339,6 +361,30 @@ mod tests {
             Request::builder().uri("/").header("host", host).body(()).expect("a request").into_parts();
         parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().expect("an address"), 9)));
         parts
+    }
+
+    #[tokio::test]
+    async fn an_unconfigured_server_has_the_sample_listings_once_and_a_configured_one_none() {
+        let folder = std::env::temp_dir().join(format!("voice-samples-{}", Uuid::new_v4()));
+        let secret = Some(Secret::new("s"));
+        for (auth_secret, part, times) in [(None, "open", 2), (secret, "closed", 1)] {
+            let config = Config { data: folder.join(part), auth_secret, ..Config::default() };
+            for _ in 0..times {
+                let store = open_store(&config).await.expect("a store");
+                let all = PropertyFilter::default();
+                let page = store.properties(DEMO_ORGANIZATION, all, PropertySort::default(), None, 100).await;
+                let numbers: Vec<_> =
+                    page.expect("read").items.into_iter().filter_map(|property| property.mls_id).collect();
+                let expected = if config.is_unconfigured() {
+                    sample_listings_json().matches("ListingId").count()
+                } else {
+                    0
+                };
+                assert_eq!(numbers.len(), expected, "{numbers:?}");
+                store.close().await;
+            }
+        }
+        let _ = std::fs::remove_dir_all(folder);
     }
 
     #[test]

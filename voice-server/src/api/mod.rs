@@ -14,6 +14,7 @@ pub mod metrics;
 mod once;
 mod openapi;
 pub mod organization;
+pub mod properties;
 pub mod recordings;
 mod revision;
 pub(crate) mod routes;

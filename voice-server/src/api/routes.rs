@@ -6,7 +6,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::openapi::{self, Document};
-use super::{agents, auth, conversations, health, keys, metrics, organization, recordings, users};
+use super::{
+    agents, auth, conversations, health, keys, metrics, organization, properties, recordings, users,
+};
 use crate::app::App;
 
 /// What is described and what is served are one list.
@@ -26,6 +28,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(conversations::list, conversations::open))
         .routes(routes!(conversations::one, conversations::change))
         .routes(routes!(conversations::write))
+        .routes(routes!(properties::list))
+        .routes(routes!(properties::one))
         .routes(routes!(agents::performance))
         .routes(routes!(recordings::one))
         .routes(routes!(recordings::erase))

@@ -22,6 +22,11 @@ pub use sqlite::SqliteStore;
 pub use store::{Accounts, Answer, ConversationStore, Listings, Recordings, Store, Upkeep};
 pub use timestamp::Timestamp;
 
+/// The words of a text as a search of listings takes them: small letters without accents, and digits.
+pub fn search_words(text: &str) -> Vec<String> {
+    facts::words(text)
+}
+
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -71,6 +71,11 @@ impl Problem {
         self.status
     }
 
+    /// The value of the request that is not what it must be.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// What a library's bare refusal means.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
