@@ -38,7 +38,7 @@ use voice_fixtures::standin::{
 };
 use voice_server::app::App;
 use voice_server::config::Config;
-use voice_server::data::{DEMO_ORGANIZATION, SqliteStore, Store as _};
+use voice_server::data::{ConversationStore as _, DEMO_ORGANIZATION, SqliteStore};
 use voice_server::engine::Built;
 use voice_server::shutdown;
 

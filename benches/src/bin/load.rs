@@ -1,11 +1,11 @@
-//! Load runs of the voice server on this machine: `load latency|calls|churn|local|peers|faults`. See `benches/README.md`.
+//! Load runs of the voice server on this machine: `load latency|calls|churn|local|peers|rest|faults`. See `benches/README.md`.
 
 use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use voice_benches::faults;
-use voice_benches::load::{calls, churn, latency, local, peers};
+use voice_benches::load::{calls, churn, latency, local, peers, rest};
 use voice_benches::process::{CLIENT_CORE, can_pin, pinned};
 use voice_benches::scripted::{self, Script};
 
@@ -29,6 +29,8 @@ enum Run {
     Local(local::Options),
     /// Other engines beside ours, with the same client and the same services. See benches/peers.
     Peers(peers::Options),
+    /// Reads of REST at a fixed rate from a filled database: listings, conversations, figures.
+    Rest(rest::Options),
     /// Every provider fails in every way at every moment: what the caller gets. Writes voice-server/docs/FAULTS.md.
     Faults(faults::Options),
     /// The scripted server that the other runs start.
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
             Run::Churn(options) => churn::run(options).map_err(Into::into),
             Run::Local(options) => local::run(options).map_err(Into::into),
             Run::Peers(options) => peers::run(options).map_err(Into::into),
+            Run::Rest(options) => rest::run(options),
             Run::Faults(options) => faults::run_all(options).map_err(Into::into),
             Run::Serve(script) => scripted::serve(script),
         }

@@ -5,6 +5,7 @@ pub mod churn;
 pub mod latency;
 pub mod local;
 pub mod peers;
+pub mod rest;
 pub mod services;
 mod talk;
 

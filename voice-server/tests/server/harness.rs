@@ -521,6 +521,11 @@ impl Server {
         self.ask("GET", path, &["Host: localhost", self.admin().await]).await
     }
 
+    /// A second way to the server's data.
+    pub(crate) async fn beside(&self) -> SqliteStore {
+        SqliteStore::attach(&self.folder).await.unwrap()
+    }
+
     /// A handshake that is expected to be refused.
     pub(crate) async fn refused(&self, path: &str, headers: &[&str]) -> Answer {
         let mut all = vec![

@@ -5,6 +5,7 @@ mod contract_numbers;
 mod harness;
 mod http_surface;
 mod live_events;
+mod properties;
 mod recordings;
 mod rest;
 mod sign_in;
