@@ -275,7 +275,7 @@ fn circle(query: &PropertyQuery) -> Result<Option<Circle>, Problem> {
 #[cfg(test)]
 mod tests {
     use axum::extract::Query;
-    use hyper::{Request, Uri};
+    use hyper::Uri;
 
     use super::*;
 

@@ -1,187 +1,156 @@
-// The talk page: one call at a time over `voice.v1` (docs/PROTOCOL.md). Works without a microphone by typing.
+// The talk page: shows one call of `voice-client.js` and lets a person steer it. Works without a microphone by typing.
 
-const OUT_RATE = 24000;
-// The stages of an answer in the order in which they happen.
-const STAGES = ["endpoint", "stt", "context", "llm", "clause", "tts", "engine", "pacing", "client"];
+import { VoiceCall } from "/voice-client.js";
+import { waterfall } from "/waterfall.js";
+
+const LINES = "talk.lines"; // What was said, for a page that is reloaded in a call.
+const TIMES = "talk.times";
+const PREFERENCES = "talk.preferences";
 const element = (id) => document.getElementById(id);
-const [talk, mute, level, log, bar] = [element("talk"), element("mute"), element("level"), element("log"), element("bar")];
-let call = null;
+const [talk, mute, hold, interrupt, level, log] = ["talk", "mute", "hold", "interrupt", "level", "log"].map(element);
+const preferences = { mode: "open", input: "", output: "", ...JSON.parse(localStorage.getItem(PREFERENCES) ?? "{}") };
+let [call, lines, invitation] = [null, new Map(), invited()];
 
-function say(text) {
-  element("status").textContent = text;
-}
+const say = (text) => (element("status").textContent = text);
+// For screen readers: what changes the call. Not what is said in it, which would talk into the microphone.
+const announce = (text) => (element("announce").textContent = text);
 
 function complain(text) {
   element("alert").textContent = text;
   element("alert").hidden = !text;
 }
 
-class Call {
-  constructor() {
-    this.lines = new Map();
-    this.muted = false;
-    this.opened = false;
-  }
-
-  // Opens the socket first, so that a server that is gone is told apart from a microphone that is missing.
-  async start(withMicrophone) {
-    this.audio = new AudioContext({ latencyHint: "interactive" });
-    const ready = Promise.all([this.audio.resume(), this.audio.audioWorklet.addModule("/worklet.js")]);
-    await this.connect();
-    await ready;
-    this.player = new AudioWorkletNode(this.audio, "playback", {
-      numberOfInputs: 0, outputChannelCount: [1], processorOptions: { rate: OUT_RATE },
-    });
-    this.player.port.onmessage = ({ data }) => this.send({ type: "position", ...data });
-    this.player.connect(this.audio.destination);
-    if (withMicrophone) await this.listen();
-  }
-
-  connect() {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const query = `in=pcm16&rate=16000&out=pcm16&out_rate=${OUT_RATE}`;
-    const address = `${location.host}/voice/${freshId()}?${query}`;
-    this.socket = new WebSocket(`${scheme}://${address}`, "voice.v1");
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.heard(JSON.parse(data)) : this.sound(data));
-    return new Promise((resolve, reject) => {
-      this.socket.onopen = () => {
-        this.opened = true;
-        resolve();
-      };
-      this.socket.onclose = async ({ code, reason }) => {
-        const trouble = this.opened ? ended(code, reason) : await refusal(`${location.protocol}//${address}`);
-        this.over(trouble);
-        reject(new Error("closed"));
-      };
-    });
-  }
-
-  async listen() {
-    if (!navigator.mediaDevices) throw named("InsecureError");
-    const wishes = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-    this.microphone = await navigator.mediaDevices.getUserMedia({ audio: wishes });
-    if (this.finished) return this.stop();
-    this.microphone.getAudioTracks()[0].onended = () => complain("The microphone was taken away. You can go on by typing.");
-    const capture = new AudioWorkletNode(this.audio, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
-    capture.port.onmessage = ({ data }) => {
-      level.value = this.muted ? 0 : Math.sqrt(data.peak);
-      if (!this.muted && this.socket.readyState === WebSocket.OPEN) this.socket.send(data.frame);
-    };
-    this.audio.createMediaStreamSource(this.microphone).connect(capture);
-    mute.disabled = false;
-  }
-
-  send(message) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
-  }
-
-  // Binary: sequence and reply number as u32, then samples.
-  sound(data) {
-    const reply = new DataView(data).getUint32(4);
-    if (reply !== this.sounding) {
-      this.sounding = reply;
-      say("Answering…");
-    }
-    this.player?.port.postMessage({ reply, sound: data.slice(8) });
-  }
-
-  heard(message) {
-    switch (message.type) {
-      case "transcript": return this.show(`caller${message.turn}`, "caller", message.text, "", !message.final);
-      case "reply": return this.show(`answer${message.turn}`, "answer", message.text);
-      case "speech_started": return say("Listening…");
-      case "speech_ended": return say("Thinking…");
-      case "clear": return this.player?.port.postMessage({ clear: message.reply });
-      case "turn": return this.turn(message);
-      case "notice": return say(message.text);
-      case "error": return complain(message.text);
-    }
-  }
-
-  turn({ turn, said, reply, heard, interrupted, ledger, totalMs }) {
-    if (said) this.show(`caller${turn}`, "caller", said);
-    if (reply && interrupted && reply.startsWith(heard)) this.show(`answer${turn}`, "answer", heard, reply.slice(heard.length));
-    say(this.microphone ? "Your turn." : "Type the next question.");
-    if (said) waterfall(ledger, totalMs);
-  }
-
-  show(key, who, text, unheard = "", partial = false) {
-    let line = this.lines.get(key);
-    if (!line) {
-      line = log.appendChild(document.createElement("li"));
-      this.lines.set(key, line);
-    }
-    line.className = partial ? `${who} partial` : who;
-    line.replaceChildren(span("who", who === "caller" ? "You: " : "Answer: "), text, span("unheard", unheard));
-    log.scrollTop = log.scrollHeight;
-  }
-
-  hangUp() {
-    this.socket?.close(1000);
-    this.stop();
-  }
-
-  stop() {
-    this.finished = true;
-    this.microphone?.getTracks().forEach((track) => track.stop());
-    if (this.audio && this.audio.state !== "closed") this.audio.close();
-  }
-
-  over(trouble) {
-    this.stop();
-    if (call !== this) return;
-    call = null;
-    show(false);
-    if (trouble) complain(trouble);
-  }
+// A link may name the conversation and hold its ticket, which is good once and so leaves the address bar.
+function invited() {
+  const query = new URLSearchParams(location.search);
+  const [conversation, ticket] = [query.get("conversation"), query.get("ticket")];
+  if (ticket) history.replaceState(null, "", location.pathname);
+  return conversation ? { conversation, ticket } : {};
 }
 
-// A browser does not say why a socket was refused; the server answers a plain request of the same address with it.
-async function refusal(address) {
+async function begin(withMicrophone, resume) {
+  complain("");
+  if (resume) restoreLines();
+  else clearLines();
+  const { input, output } = preferences;
+  const mine = (call = new VoiceCall({ ...invitation, resume, input, output, microphone: withMicrophone }));
+  mine.spoken = withMicrophone;
+  invitation = {};
+  follow(mine);
+  show(true);
   try {
-    const headers = { "X-Page-Origin": location.origin };
-    const answer = await fetch(address, { headers, signal: AbortSignal.timeout(5000) });
-    if (answer.status === 426) return "The call could not be opened. Try again in a moment.";
-    return `The server refuses the call: ${(await answer.json()).detail}.`;
-  } catch {
-    return "The server does not answer. Check that it runs, then try again.";
+    await mine.start();
+    if (mine.spoken && preferences.mode === "press") mine.mute(true);
+    mute.setAttribute("aria-pressed", String(mine.muted));
+    if (mine.audio.state === "suspended") say("Tap anywhere to hear the answers.");
+  } catch (error) {
+    // A call that has ended has told why.
+    if (call === mine) mine.end(1011, `The sound of this page does not work (${error.message}). Load it again.`);
   }
+  return mine;
 }
 
-function ended(code, reason) {
-  return {
-    1000: "", 1005: "",
-    1006: "The connection broke. Check that the server runs, then start again.",
-    1011: "Something went wrong on the server. Start again; its log has the details.",
-    1013: `The server cannot take the call: ${reason || "call again in a moment"}.`,
-    4408: "The call ended because nobody spoke.",
-  }[code] ?? `The call ended: ${reason || code}.`;
+function follow(mine) {
+  const on = (type, act) => mine.addEventListener(type, ({ detail }) => call === mine && act(detail));
+  on("state", ({ state, text }) => connection(mine, state, text));
+  on("transcript", ({ turn, text, final }) => line(`caller${turn}`, "caller", text, "", !final));
+  on("reply", ({ turn, text }) => line(`answer${turn}`, "answer", text));
+  on("speech_started", () => say("Listening…"));
+  on("speech_ended", () => say("Thinking…"));
+  on("turn", (turn) => finished(mine, turn));
+  on("notice", ({ text }) => say(text));
+  on("error", ({ text }) => complain(text));
+  on("level", ({ input }) => loudness(Math.sqrt(input)));
+  on("sound", ({ sounding }) => {
+    interrupt.disabled = !sounding;
+    if (sounding) say("Answering…");
+  });
+  on("microphone", ({ error }) => {
+    mute.disabled = Boolean(error);
+    hold.hidden = Boolean(error) || preferences.mode !== "press";
+    mine.spoken = !error;
+    if (error) complain(microphoneTrouble(error));
+    else devices();
+    say(yourTurn(mine));
+  });
 }
 
-function microphoneTrouble({ name, message }) {
-  return {
-    NotAllowedError: "The microphone is not allowed. Allow it in the browser's address bar and start again, or type.",
-    NotFoundError: "No microphone was found. Plug one in and start again, or type.",
-    NotReadableError: "Another program is using the microphone. Close it and start again, or type.",
-    InsecureError: "The browser gives the microphone to secure pages only: open this page at localhost or by https, or type.",
-  }[name] ?? `The microphone does not work (${message}). You can type.`;
+function connection(mine, state, text) {
+  const shown = { connecting: ["Connecting…", "warn"], open: ["Connected", "good"], reconnecting: ["Reconnecting…", "warn"], ended: ["Not connected", ""] };
+  const [words, kind] = shown[state];
+  element("link").textContent = words;
+  element("link").className = `pill ${kind}`;
+  if (state === "ended") return over(mine, text);
+  announce(text || words);
+  if (state === "open") say(text || yourTurn(mine));
+  else say(text || words);
 }
 
-function waterfall(ledger, totalMs) {
-  const stages = STAGES.filter((name) => name in ledger).map((name) => [name, ledger[name]]);
-  element("total").textContent = `${Math.round(totalMs)} ms from your last sound to its first`;
-  bar.replaceChildren(...stages.map(([, ms], i) => {
-    const part = span(`s${i}`, "");
-    part.style.flexGrow = ms;
-    return part;
-  }));
-  element("stages").replaceChildren(...stages.filter(([, ms]) => ms >= 0.5).map(([name, ms]) => {
-    const line = document.createElement("li");
-    line.className = `s${stages.findIndex(([other]) => other === name)}`;
-    line.textContent = `${name} ${Math.round(ms)} ms`;
-    return line;
-  }));
+function over(mine, text) {
+  call = null;
+  show(false);
+  if (text) complain(text);
+  announce("The call has ended.");
+}
+
+function yourTurn(mine) {
+  if (!mine.spoken) return "Type a question.";
+  return preferences.mode === "press" ? "Hold the button or the space key and speak." : "Speak whenever you like.";
+}
+
+function finished(mine, { turn, said, reply, heard, interrupted, ledger, totalMs }) {
+  if (said) line(`caller${turn}`, "caller", said);
+  const cut = reply && interrupted && reply.startsWith(heard);
+  if (cut) line(`answer${turn}`, "answer", heard, reply.slice(heard.length));
+  say(yourTurn(mine));
+  if (!mine.spoken && reply) announce(`Answer: ${reply}`);
+  if (said) times({ ledger, totalMs });
+}
+
+// Where the time of the last answer went. A reloaded page shows it again.
+function times(kept) {
+  const { ledger, totalMs } = kept;
+  sessionStorage.setItem(TIMES, JSON.stringify(kept));
+  element("chip").hidden = false;
+  element("chip").textContent = `Answered in ${Math.round(totalMs)} ms`;
+  const [figure, rest] = [document.createElement("b"), " from your last sound to its first"];
+  figure.textContent = `${Math.round(totalMs)} ms`;
+  element("total").replaceChildren(figure, rest);
+  waterfall(element("bar"), element("stages"), ledger, totalMs);
+}
+
+function line(key, who, text, unheard = "", partial = false) {
+  lines.set(key, { who, text, unheard, partial });
+  drawLine(key);
+  sessionStorage.setItem(LINES, JSON.stringify([...lines].slice(-200)));
+}
+
+function drawLine(key) {
+  const { who, text, unheard, partial } = lines.get(key);
+  element("examples").hidden = true;
+  let item = document.getElementById(key);
+  if (!item) {
+    item = log.appendChild(document.createElement("li"));
+    item.id = key;
+  }
+  item.className = partial ? `${who} partial` : who;
+  item.replaceChildren(span("who", who === "caller" ? "You: " : "Answer: "), text, span("unheard", unheard));
+  element("scroll").scrollTop = element("scroll").scrollHeight;
+}
+
+function clearLines() {
+  lines = new Map();
+  log.replaceChildren();
+  sessionStorage.removeItem(LINES);
+  sessionStorage.removeItem(TIMES);
+}
+
+function restoreLines() {
+  lines = new Map(JSON.parse(sessionStorage.getItem(LINES) ?? "[]"));
+  log.replaceChildren();
+  [...lines.keys()].forEach(drawLine);
+  const kept = JSON.parse(sessionStorage.getItem(TIMES) ?? "null");
+  if (kept) times(kept);
 }
 
 function span(kind, text) {
@@ -191,68 +160,126 @@ function span(kind, text) {
   return made;
 }
 
-function named(name) {
-  return Object.assign(new Error(name), { name });
+function microphoneTrouble({ name, message }) {
+  return {
+    NotAllowedError: "The microphone is not allowed. Allow it in the browser's address bar and start again, or type.",
+    NotFoundError: "No microphone was found. Plug one in and start again, or type.",
+    OverconstrainedError: "That microphone is not there any more. Choose another one, or type.",
+    NotReadableError: "Another program is using the microphone. Close it and start again, or type.",
+    InsecureError: "The browser gives the microphone to secure pages only: open this page at localhost or by https, or type.",
+  }[name] ?? `The microphone does not work (${message}). You can type.`;
 }
 
-// A UUID of version 4; crypto.randomUUID exists on secure pages only.
-function freshId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  return [...bytes].map((b, i) => ([4, 6, 8, 10].includes(i) ? "-" : "") + b.toString(16).padStart(2, "0")).join("");
+function loudness(value) {
+  level.value = value;
+  talk.style.setProperty("--loud", value.toFixed(2));
 }
 
 function show(active) {
-  talk.textContent = active ? "Hang up" : "Start talking";
+  element("talk-label").textContent = active ? "Hang up" : "Start talking";
   talk.setAttribute("aria-pressed", String(active));
   document.body.dataset.state = active ? "call" : "idle";
-  if (!active) {
-    level.value = 0;
-    mute.disabled = true;
-    mute.setAttribute("aria-pressed", "false");
-    say("Press the button and speak, or type a question.");
+  if (active) return;
+  loudness(0);
+  for (const button of [mute, interrupt]) button.disabled = true;
+  mute.setAttribute("aria-pressed", "false");
+  hold.hidden = true;
+  say("Press the button and speak, or type a question.");
+}
+
+// Names of devices are told to pages that have had the microphone only.
+async function devices() {
+  const found = await navigator.mediaDevices.enumerateDevices();
+  for (const [id, kind] of [["input", "audioinput"], ["output", "audiooutput"]]) {
+    const options = found.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== "default");
+    const usual = new Option("As the browser chooses", "");
+    element(id).replaceChildren(usual, ...options.map(({ label, deviceId }) => new Option(label || "Unnamed", deviceId)));
+    element(id).value = preferences[id];
+    if (element(id).selectedIndex < 0) element(id).value = "";
   }
 }
 
-async function begin(withMicrophone) {
-  complain("");
-  log.replaceChildren();
-  const mine = (call = new Call());
-  show(true);
-  say("Connecting…");
-  try {
-    await mine.start(withMicrophone);
-    if (call === mine) say(withMicrophone ? "Speak." : "Type a question.");
-  } catch (error) {
-    // A socket that closed has said so itself; what is left is the microphone, and typing goes on without it.
-    if (call === mine && mine.opened) {
-      complain(microphoneTrouble(error));
-      say("Type a question.");
+function prefer(name, value) {
+  preferences[name] = value;
+  localStorage.setItem(PREFERENCES, JSON.stringify(preferences));
+}
+
+function hush(on) {
+  call?.mute(on);
+  mute.setAttribute("aria-pressed", String(on));
+}
+
+// Press to talk: pressing also interrupts, since whoever presses wants to be heard.
+function press(down) {
+  if (hold.hidden || hold.ariaPressed === String(down)) return;
+  hold.setAttribute("aria-pressed", String(down));
+  if (down && !interrupt.disabled) call?.interrupt();
+  hush(!down);
+  say(down ? "Listening…" : "Thinking…");
+}
+
+talk.onclick = () => (call ? call.hangUp() : begin(true));
+mute.onclick = () => hush(!call.muted);
+interrupt.onclick = () => call?.interrupt();
+hold.onpointerdown = (event) => {
+  hold.setPointerCapture(event.pointerId);
+  press(true);
+};
+hold.onpointerup = hold.onpointercancel = () => press(false);
+hold.onblur = () => press(false);
+
+// The space key talks wherever it does not type or press something else.
+const typing = (target) => target.closest("input, select, textarea, button:not(#hold), a");
+document.addEventListener("keydown", (event) => {
+  if (event.code !== "Space" || typing(event.target) || hold.hidden) return;
+  event.preventDefault();
+  press(true);
+});
+document.addEventListener("keyup", (event) => {
+  if (event.code !== "Space" || typing(event.target) || hold.hidden) return;
+  event.preventDefault();
+  press(false);
+});
+document.addEventListener("pointerdown", () => call?.audio?.resume());
+
+for (const mode of document.getElementsByName("mode")) {
+  mode.checked = mode.value === preferences.mode;
+  mode.onchange = () => {
+    prefer("mode", mode.value);
+    hold.hidden = !call?.spoken || mode.value !== "press";
+    if (call?.spoken) {
+      hush(mode.value === "press");
+      say(yourTurn(call));
     }
-  }
-  return mine;
+  };
+}
+element("input").onchange = ({ target }) => {
+  prefer("input", target.value);
+  if (call?.spoken) call.useInput(target.value);
+};
+element("output").onchange = ({ target }) => {
+  prefer("output", target.value);
+  call?.useOutput(target.value).catch((error) => complain(`That loudspeaker cannot be used (${error.message}).`));
+};
+element("output-field").hidden = !("setSinkId" in AudioContext.prototype);
+navigator.mediaDevices?.addEventListener?.("devicechange", devices);
+
+async function type(text) {
+  const mine = call ?? (await begin(false));
+  if (call !== mine) return void (element("words").value ||= text);
+  complain("");
+  mine.say(text);
 }
 
-talk.onclick = () => {
-  if (!call) return begin(true);
-  call.hangUp();
-  call.over("");
-};
-
-mute.onclick = () => {
-  call.muted = !call.muted;
-  mute.setAttribute("aria-pressed", String(call.muted));
-  call.send({ type: "mute", on: call.muted });
-};
-
-element("form").onsubmit = async (event) => {
+element("form").onsubmit = (event) => {
   event.preventDefault();
   const text = element("words").value.trim();
-  if (!text) return;
   element("words").value = "";
-  const mine = call ?? (await begin(false));
-  mine.send({ type: "text", text });
+  if (text) type(text);
 };
+for (const example of document.querySelectorAll(".example")) example.onclick = () => type(example.textContent);
 
 show(false);
+const saved = VoiceCall.saved();
+if (saved) begin(saved.microphone, saved);
+navigator.serviceWorker?.register("/sw.js").catch(() => {});

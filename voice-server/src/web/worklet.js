@@ -1,5 +1,5 @@
 // Sound in and out of the page, on the audio thread: `capture` turns the microphone into 20 ms frames of 16-bit samples
-// at 16 kHz, `playback` plays numbered replies from a ring that can be flushed at once.
+// at 16 kHz, `playback` plays numbered replies from a queue that can be flushed, held and made quieter at once.
 
 const CAPTURE_RATE = 16000;
 const FRAME = 320;
@@ -58,6 +58,7 @@ class Capture extends AudioWorkletProcessor {
   }
 }
 
+// Takes `{reply, seq, sound}`, `{clear}`, `{hold}`, `{quiet}` and `{from}`; tells `{reply, playedMs, done, peak, sounding}`.
 class Playback extends AudioWorkletProcessor {
   constructor({ processorOptions: { rate } }) {
     super();
@@ -67,17 +68,32 @@ class Playback extends AudioWorkletProcessor {
     this.chunks = [];
     this.waiting = 0;
     this.playing = false;
+    this.held = false;
     this.at = 0;
     this.last = 0;
+    this.gain = 1;
+    this.wanted = 1;
     this.reply = 0;
     this.played = 0;
+    this.done = 0;
+    this.peak = 0;
     this.reported = 0;
-    this.port.onmessage = ({ data }) => {
-      if (data.clear !== undefined) return this.clear(data.clear);
-      this.chunks.push({ reply: data.reply, sound: new Int16Array(data.sound), at: 0 });
-      this.waiting += data.sound.byteLength / 2;
-      this.came = currentTime;
-    };
+    this.port.onmessage = ({ data }) => this.order(data);
+  }
+
+  order({ clear, hold, quiet, from, reply, seq, sound }) {
+    if (clear !== undefined) return this.clear(clear);
+    if (quiet !== undefined) return void (this.wanted = quiet ? 0.2 : 1);
+    // A page that was reloaded goes on counting where the one before it stopped.
+    if (from !== undefined) return void Object.assign(this, { reply: from.reply, played: (from.playedMs * this.rate) / 1000 });
+    if (hold !== undefined) {
+      this.held = hold;
+      this.playing = false;
+      return this.report();
+    }
+    this.chunks.push({ reply, seq, sound: new Int16Array(sound), at: 0 });
+    this.waiting += sound.byteLength >> 1;
+    this.came = currentTime;
   }
 
   clear(reply) {
@@ -88,7 +104,7 @@ class Playback extends AudioWorkletProcessor {
 
   // The next sample of the source, or undefined where none has come.
   take() {
-    while (this.chunks.length && this.chunks[0].at >= this.chunks[0].sound.length) this.chunks.shift();
+    while (this.chunks.length && this.chunks[0].at >= this.chunks[0].sound.length) this.done = this.chunks.shift().seq;
     const chunk = this.chunks[0];
     if (!chunk) return undefined;
     if (chunk.reply !== this.reply) {
@@ -102,11 +118,14 @@ class Playback extends AudioWorkletProcessor {
   }
 
   report() {
-    if (this.reply) this.port.postMessage({ reply: this.reply, playedMs: (this.played * 1000) / this.rate });
+    const { reply, done, peak, playing: sounding } = this;
+    if (reply) this.port.postMessage({ reply, playedMs: (this.played * 1000) / this.rate, done, peak, sounding });
     this.reported = currentTime;
+    this.peak = 0;
   }
 
   process(_, [[out]]) {
+    if (this.held) return true;
     // A short answer never fills the lead; it starts when nothing more has come for as long.
     if (!this.playing) this.playing = this.waiting >= this.lead || (this.waiting > 0 && currentTime - this.came > 0.06);
     if (!this.playing) return true;
@@ -122,7 +141,9 @@ class Playback extends AudioWorkletProcessor {
           this.next = next;
         }
       }
-      out[i] = this.last + ((this.next ?? 0) - this.last) * this.at;
+      this.gain += (this.wanted - this.gain) * 0.002; // About 10 ms from one loudness to the other, without a click.
+      out[i] = (this.last + ((this.next ?? 0) - this.last) * this.at) * this.gain;
+      this.peak = Math.max(this.peak, Math.abs(out[i]));
     }
     if (!this.playing || currentTime - this.reported > 0.1) this.report();
     return true;

@@ -450,13 +450,15 @@ impl Server {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         soon(stream.read_to_end(&mut bytes)).await.unwrap();
-        let text = String::from_utf8(bytes).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer");
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let body = &bytes[end + 4..];
         Answer {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_ascii_lowercase(),
             whole_head: head.to_owned(),
-            body: body.to_owned(),
+            body: String::from_utf8_lossy(body).into_owned(),
+            length: body.len(),
         }
     }
 
@@ -580,6 +582,8 @@ pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) whole_head: String,
     pub(crate) body: String,
+    /// Bytes of the body as they came.
+    pub(crate) length: usize,
 }
 
 impl Answer {

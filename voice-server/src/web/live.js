@@ -1,0 +1,55 @@
+// The events of the organization as they come, over one socket that comes back by itself and misses nothing in between.
+
+import { at } from "/api.js";
+import { news, reach, state } from "/offline.js";
+
+const LONGEST_WAIT_MS = 20_000;
+
+export const live = new EventTarget(); // each event under its type, and `any`; `reset`: read everything anew
+let [socket, lastId, tries, timer, wanted] = [null, "", 0, 0, false];
+
+export function listen() {
+  if (wanted) return;
+  wanted = true;
+  connect();
+}
+
+export function deafen() {
+  wanted = false;
+  clearTimeout(timer);
+  lastId = "";
+  socket?.close(1000);
+  socket = null;
+}
+
+function connect() {
+  clearTimeout(timer);
+  if (!wanted) return;
+  const mine = (socket = new WebSocket(at.events(lastId)));
+  mine.onopen = () => {
+    tries = 0;
+    reach(true);
+    // Whatever a view read before the socket was open may be old.
+    if (!lastId) say("reset", {});
+  };
+  mine.onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    if (event.id) lastId = event.id;
+    say(event.type, event);
+    say("any", event);
+  };
+  mine.onclose = () => {
+    if (mine !== socket || !wanted) return;
+    const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** tries++);
+    timer = setTimeout(connect, wait * (0.75 + Math.random() / 2));
+  };
+}
+
+function say(type, detail) {
+  live.dispatchEvent(new CustomEvent(type, { detail }));
+}
+
+// The server answered something else, so it will take the socket too.
+const retry = () => wanted && socket?.readyState === WebSocket.CLOSED && connect();
+addEventListener("online", retry);
+news.addEventListener("reach", () => state.reachable && retry());

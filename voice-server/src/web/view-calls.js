@@ -1,0 +1,123 @@
+// Live calls: what is said while it is said, and a person's hand on it: take over in text, end.
+
+import { at, read, request } from "/api.js";
+import { ask, duration, h, toast } from "/dom.js";
+import { live } from "/live.js";
+import { load } from "/offline.js";
+
+export async function calls(page, { user, signal }) {
+  const empty = h("div.card.empty", h("h2", "Nobody is calling"), h("p.soft", "Calls appear here the moment they begin."), h("a.button", { href: "/" }, "Try a call yourself"));
+  const list = h("div.calls");
+  const number = h("span.pill.good", { hidden: true });
+  page.append(h("header.row", h("h1", "Live calls"), number), empty, list);
+  const cards = new Map();
+  const tidy = () => {
+    empty.hidden = cards.size > 0;
+    number.hidden = cards.size === 0;
+    number.textContent = `${cards.size} now`;
+  };
+  const add = (call) => {
+    if (cards.has(call.id)) return cards.get(call.id).attended(call.attended);
+    const card = new Card(call, user);
+    cards.set(call.id, card);
+    list.prepend(card.element);
+    card.recall();
+  };
+  const remove = (id) => {
+    cards.get(id)?.element.remove();
+    cards.delete(id);
+  };
+  const refresh = () => load(at.calls, (body) => {
+    const { items } = read.list(body);
+    for (const id of cards.keys()) if (!items.some((call) => call.id === id)) remove(id);
+    items.forEach(add);
+    tidy();
+  });
+  const on = (type, act) => live.addEventListener(type, ({ detail }) => act(read.subject(detail), detail.data ?? {}, detail), { signal });
+  on("conversation.started", (id, data, event) => (add({ id, startedAt: data.startedAt ?? data.createdAt ?? event.at, attended: false }), tidy()));
+  on("conversation.ended", (id) => (remove(id), tidy()));
+  on("conversation.updated", (id, data) => data.attended !== undefined && cards.get(id)?.attended(data.attended));
+  on("transcript", (id, data) => cards.get(id)?.words(data));
+  on("turn", (id, data) => cards.get(id)?.turn(data));
+  on("reset", () => refresh().catch(() => {}));
+  const ticking = setInterval(() => cards.forEach((card) => card.tick()), 1000);
+  signal.addEventListener("abort", () => clearInterval(ticking));
+  tidy();
+  await refresh();
+}
+
+class Card {
+  constructor({ id, startedAt, attended, clientPhone }, user) {
+    Object.assign(this, { id, startedAt: new Date(startedAt), lines: new Map() });
+    const may = user.role !== "viewer";
+    const title = clientPhone || `Call ${id.slice(0, 8)}`;
+    this.time = h("span.number.soft");
+    this.pill = h("span.pill");
+    this.log = h("ol.said", { tabIndex: 0, "aria-label": `What is said in ${title}` });
+    this.take = h("button", { type: "button", onclick: () => this.order("attend", { on: !this.on }) });
+    const end = h("button.danger", { type: "button", onclick: () => this.end() }, "End call");
+    const text = h("input", { name: "text", maxLength: 2000, placeholder: "Say as our voice", "aria-label": `Say as our voice in ${title}`, autocomplete: "off" });
+    this.form = h("form.say", text, h("button.main", { type: "submit" }, "Say"));
+    this.form.onsubmit = async (event) => {
+      event.preventDefault();
+      const words = text.value.trim();
+      if (words && (await this.order("say", { text: words }))) text.value = "";
+    };
+    this.element = h("article.card.call", { "aria-label": title },
+      h("header.row", h("h2", h("a", { href: `#/conversations/${id}` }, title)), this.time, this.pill),
+      this.log, may && this.form, may && h("div.row", this.take, end));
+    this.attended(attended);
+    this.tick();
+  }
+
+  attended(on) {
+    this.on = Boolean(on);
+    this.pill.className = this.on ? "pill warn" : "pill good";
+    this.pill.textContent = this.on ? "You answer" : "Answering";
+    this.take.textContent = this.on ? "Hand back" : "Take over";
+    this.take.setAttribute("aria-pressed", String(this.on));
+  }
+
+  tick() {
+    this.time.textContent = duration((Date.now() - this.startedAt) / 1000);
+  }
+
+  // What was said before this page was opened.
+  async recall() {
+    await load(at.conversation(this.id), (body) => read.conversation(body).turns.forEach((turn) => this.turn(turn))).catch(() => {});
+  }
+
+  turn({ turn, said, reply }) {
+    if (said) this.words({ turn, role: "user", text: said, final: true });
+    if (reply) this.words({ turn, role: "assistant", text: reply, final: true });
+  }
+
+  words({ turn, role, text, final }) {
+    const key = `${turn} ${role}`;
+    let line = this.lines.get(key);
+    if (!line) {
+      line = h("li");
+      this.lines.set(key, line);
+      this.log.append(line);
+      while (this.log.children.length > 200) this.log.firstChild.remove();
+    }
+    line.className = `${role === "user" ? "caller" : "answer"}${final ? "" : " partial"}`;
+    line.replaceChildren(h("span.who", role === "user" ? "Caller: " : "Answer: "), text);
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  async order(what, body) {
+    try {
+      await request("POST", at.call(this.id, what), { body });
+      if (what === "attend") this.attended(body.on);
+      return true;
+    } catch (error) {
+      toast(`That did not reach the call: ${error.message || "the server does not answer"}.`, "bad");
+      return false;
+    }
+  }
+
+  async end() {
+    if (await ask("End this call?", "The caller is cut off at once. What was said so far is kept.", "End call", true)) await this.order("end", {});
+  }
+}
