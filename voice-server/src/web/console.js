@@ -156,7 +156,7 @@ const known = await recall("user");
 if (known) {
   await enter(known, known);
   // Rights may have changed since; a session that is over brings the sign-in.
-  request("GET", at.profile).then(({ body }) => remember("user", Object.assign(user ?? {}, read.user(body))), () => {});
+  request("GET", at.profile).then(({ body }) => user && remember("user", Object.assign(user, read.user(body))), () => {});
 } else {
   signIn();
 }

@@ -6,6 +6,7 @@ import { Refusal, Unreachable, freshKey, request } from "/api.js";
 const NAME = "voice-console";
 const KEPT_ANSWERS = 400;
 const RETRY_MS = 15_000;
+const ROUND = 100; // Changes sent at a stretch; one that somebody keeps crossing must not go on for ever.
 
 export const news = new EventTarget(); // `reach`, `changes`
 export const state = { reachable: true, asOf: null };
@@ -153,10 +154,12 @@ export async function flush() {
   clearTimeout(timer);
   if (flushing) return;
   flushing = true;
-  let wait = 0;
+  let wait = 1000;
   const act = async () => {
-    for (const change of waiting()) {
-      if (change.state === "waiting" && !(await deliver(change.path))) return void (wait = RETRY_MS);
+    for (let tries = 0; tries < ROUND; tries++) {
+      const next = waiting().find((change) => change.state === "waiting");
+      if (!next) return;
+      if (!(await deliver(next.path))) return void (wait = RETRY_MS);
     }
   };
   try {

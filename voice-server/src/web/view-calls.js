@@ -1,9 +1,9 @@
 // Live calls: what is said while it is said, and a person's hand on it: take over in text, end.
 
-import { at, read, request } from "/api.js";
+import { Refusal, at, read, request } from "/api.js";
 import { ask, duration, h, toast } from "/dom.js";
 import { live } from "/live.js";
-import { load } from "/offline.js";
+import { load, reach } from "/offline.js";
 
 export async function calls(page, { user, signal }) {
   const empty = h("div.card.empty", h("h2", "Nobody is calling"), h("p.soft", "Calls appear here the moment they begin."), h("a.button", { href: "/" }, "Try a call yourself"));
@@ -16,9 +16,15 @@ export async function calls(page, { user, signal }) {
     number.hidden = cards.size === 0;
     number.textContent = `${cards.size} now`;
   };
+  // Lists and events overtake one another: a list says nothing about a call that began after it was asked for, and a call
+  // that has ended does not come back with a list that was asked for before.
+  let [asked, shown] = [0, 0];
+  const over = new Set();
   const add = (call) => {
+    if (over.has(call.id)) return;
     if (cards.has(call.id)) return cards.get(call.id).attended(call.attended);
     const card = new Card(call, user);
+    card.since = asked;
     cards.set(call.id, card);
     list.prepend(card.element);
     card.recall();
@@ -27,15 +33,25 @@ export async function calls(page, { user, signal }) {
     cards.get(id)?.element.remove();
     cards.delete(id);
   };
-  const refresh = () => load(at.calls, (body) => {
-    const { items } = read.list(body);
-    for (const id of cards.keys()) if (!items.some((call) => call.id === id)) remove(id);
-    items.forEach(add);
-    tidy();
-  });
+  // Not from what is kept: calls of yesterday are not live.
+  const refresh = async () => {
+    const mine = ++asked;
+    try {
+      const { items } = read.list((await request("GET", at.calls)).body);
+      reach(true);
+      if (mine < shown) return;
+      shown = mine;
+      for (const [id, card] of cards) if (card.since < mine && !items.some((call) => call.id === id)) remove(id);
+      items.forEach(add);
+      tidy();
+    } catch (error) {
+      if (error instanceof Refusal && !error.passing) throw error;
+      reach(false);
+    }
+  };
   const on = (type, act) => live.addEventListener(type, ({ detail }) => act(read.subject(detail), detail.data ?? {}, detail), { signal });
   on("conversation.started", (id, data, event) => (add({ id, startedAt: data.startedAt ?? data.createdAt ?? event.at, attended: false }), tidy()));
-  on("conversation.ended", (id) => (remove(id), tidy()));
+  on("conversation.ended", (id) => (over.add(id), remove(id), tidy()));
   on("conversation.updated", (id, data) => data.attended !== undefined && cards.get(id)?.attended(data.attended));
   on("transcript", (id, data) => cards.get(id)?.words(data));
   on("turn", (id, data) => cards.get(id)?.turn(data));

@@ -100,7 +100,12 @@ export async function conversation(page, { id, user, signal }) {
   const path = at.conversation(id);
   page.append(h("a.back", { href: "#/conversations" }, "← Conversations"));
   const one = new Detail(page, path, user);
-  const refresh = () => load(path, (body, about) => one.show(read.conversation(body), about));
+  let [asked, shown] = [0, 0];
+  const refresh = () => {
+    const mine = ++asked;
+    // An answer that was overtaken by a later one is old.
+    return load(path, (body, about) => mine >= shown && ((shown = mine), one.show(read.conversation(body), about)));
+  };
   const mine = ({ detail }) => (detail.type === "reset" || read.subject(detail) === id) && refresh().catch(() => {});
   for (const type of ["turn", "conversation.ended", "conversation.updated", "reset"]) live.addEventListener(type, mine, { signal });
   news.addEventListener("changes", () => one.settled(refresh), { signal });
@@ -116,7 +121,9 @@ class Detail {
   }
 
   show(body, { etag }) {
-    Object.assign(this, { body, etag });
+    this.body = body;
+    // Whoever types has seen the state from before: what came meanwhile must cross the change, not be overwritten by it.
+    if (!this.dirty) this.seen = { body, etag };
     if (!this.built) this.build();
     this.title.textContent = named(body);
     this.facts.replaceChildren(statusPill(body.status), h("span.soft", moment(body.createdAt)), h("span.soft.number", duration(seconds(body))),
@@ -159,13 +166,13 @@ class Detail {
   async save(event) {
     event.preventDefault();
     const { notes, lead } = values(this.form);
-    const { body } = this;
+    const { body, etag } = this.seen;
     const changed = { ...(notes !== body.notes && { notes }), ...(lead !== body.lead && { lead }) };
     this.dirty = false;
     if (Object.keys(changed).length === 0) return void (this.saved.textContent = "Nothing has changed.");
     const before = Object.fromEntries(Object.keys(changed).map((name) => [name, body[name]]));
-    Object.assign(this.body, changed);
-    const came = await change({ path: this.path, body: changed, before, etag: this.etag, what: `Notes on ${named(body)}` });
+    this.seen = { body: { ...body, ...changed }, etag };
+    const came = await change({ path: this.path, body: changed, before, etag, what: `Notes on ${named(body)}` });
     if (came === "sent") this.saved.textContent = `Saved at ${when(new Date())}.`;
   }
 

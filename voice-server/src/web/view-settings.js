@@ -37,8 +37,9 @@ async function organization(page, may, signal) {
 
   let [known, mark, dirty] = [{}, null, false];
   const refresh = () => load(at.organization, (body, { etag }) => {
-    [known, mark] = [body ?? {}, etag];
+    // Whoever types has seen the state from before: what came meanwhile must cross the change.
     if (dirty) return;
+    [known, mark] = [body ?? {}, etag];
     const set = read.settings(known);
     for (const [name, input] of Object.entries(inputs)) input.value = name === "name" ? known.name ?? "" : name === "facts" ? (set.facts ?? []).join("\n") : set[name] ?? "";
   });

@@ -68,6 +68,23 @@ pub(crate) fn a_caller_speaks_and_hears_an_answer(server: &Server, driver: &Driv
     assert_eq!(browser.console_errors(), Vec::<serde_json::Value>::new());
 }
 
+/// The answer stops, and what was not heard of it is struck through.
+pub(crate) fn a_caller_interrupts_with_the_button(server: &Server, driver: &Driver) {
+    let browser = driver.browser("interrupting");
+    browser.open(&format!("http://{}/", server.address));
+    browser.write("#words", "Which homes have a garden?");
+    browser.press("#form button");
+    browser.wait("sound", "return !document.querySelector('#interrupt').disabled");
+    browser.press("#interrupt");
+    browser.wait("what was not heard", "return !!document.querySelector('#log .unheard:not(:empty)')");
+    browser.wait("silence", "return document.querySelector('#interrupt').disabled");
+    let unheard = browser.text_of("#log .unheard:not(:empty)");
+    println!("  talk page: interrupted before {unheard:?}");
+    browser.press("#talk");
+    browser.wait("the end of the call", "return document.body.dataset.state === 'idle'");
+    assert_eq!(browser.console_errors(), Vec::<serde_json::Value>::new());
+}
+
 /// The server refuses, and the page says so in the server's words.
 pub(crate) fn a_refusal_is_shown_with_its_reason(driver: &Driver) {
     let folder = Folder::new();

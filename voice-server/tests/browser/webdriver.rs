@@ -170,11 +170,47 @@ impl Browser<'_> {
         self.order("POST", "execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// Presses what the selector names, as a person does.
-    pub(crate) fn press(&self, selector: &str) {
+    /// Runs a function's body whose last argument is to be called with the result.
+    pub(crate) fn run_async(&self, script: &str) -> Value {
+        self.order("POST", "execute/async", &json!({"script": script, "args": []}))
+    }
+
+    fn element(&self, selector: &str) -> String {
         let found = self.order("POST", "element", &json!({"using": "css selector", "value": selector}));
         let element = found.as_object().and_then(|found| found.values().next()).expect("an element");
-        self.order("POST", &format!("element/{}/click", element.as_str().expect("an id")), &json!({}));
+        element.as_str().expect("an id").to_owned()
+    }
+
+    /// Presses what the selector names, as a person does.
+    pub(crate) fn press(&self, selector: &str) {
+        self.order("POST", &format!("element/{}/click", self.element(selector)), &json!({}));
+    }
+
+    /// Types into what the selector names, in the place of what stands there.
+    pub(crate) fn write(&self, selector: &str, text: &str) {
+        let element = self.element(selector);
+        self.order("POST", &format!("element/{element}/clear"), &json!({}));
+        self.order("POST", &format!("element/{element}/value"), &json!({"text": text}));
+    }
+
+    /// Presses a key down, or lets it go.
+    pub(crate) fn key(&self, key: &str, down: bool) {
+        let action = json!({"type": if down { "keyDown" } else { "keyUp" }, "value": key});
+        self.order(
+            "POST",
+            "actions",
+            &json!({"actions": [{"type": "key", "id": "keys", "actions": [action]}]}),
+        );
+    }
+
+    pub(crate) fn reload(&self) {
+        self.order("POST", "refresh", &json!({}));
+    }
+
+    /// The text that is shown in what the selector names; empty where there is none.
+    pub(crate) fn text_of(&self, selector: &str) -> String {
+        let script = format!("return document.querySelector('{selector}')?.innerText ?? ''");
+        self.run(&script).as_str().unwrap_or_default().to_owned()
     }
 
     /// Asks the page until the script gives `true`.
@@ -198,8 +234,8 @@ impl Browser<'_> {
         entries.into_iter().filter(|entry| entry["level"] == "SEVERE").collect()
     }
 
-    /// Saves what the page looks like at this size in CSS pixels, in a light or dark colour scheme.
-    pub(crate) fn screenshot(&self, name: &str, (width, height): (u32, u32), scheme: &str) {
+    /// Shows the page at this size in CSS pixels, in a light or dark colour scheme.
+    pub(crate) fn look(&self, (width, height): (u32, u32), scheme: &str) {
         let mobile = width < 600;
         self.tools(
             "Emulation.setDeviceMetricsOverride",
@@ -209,6 +245,11 @@ impl Browser<'_> {
             "Emulation.setEmulatedMedia",
             json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
         );
+    }
+
+    /// Saves what the page looks like.
+    pub(crate) fn screenshot(&self, name: &str, size: (u32, u32), scheme: &str) {
+        self.look(size, scheme);
         let png = self.order("GET", "screenshot", &Value::Null);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
         std::fs::create_dir_all(&folder).expect("a folder");
