@@ -149,7 +149,8 @@ addEventListener("hashchange", () => {
   scrollTo(0, 0);
 });
 out.onclick = signOut;
-navigator.serviceWorker?.register("/sw.js").catch(() => {});
+// Later, since it fetches every file of both pages, and the first paint comes first.
+setTimeout(() => navigator.serviceWorker?.register("/sw.js").catch(() => {}), 1000);
 
 await open();
 const known = await recall("user");
