@@ -62,6 +62,8 @@ function follow(mine) {
   on("error", ({ text }) => complain(text));
   on("level", ({ input }) => loudness(Math.sqrt(input)));
   on("sound", ({ sounding }) => {
+    // The turn is over at the server before its last sound is over here.
+    if (!sounding && !interrupt.disabled) say(yourTurn(mine));
     interrupt.disabled = !sounding;
     if (sounding) say("Answering…");
   });
