@@ -75,6 +75,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 1_000;
 /// Requests before those that count, in seconds of the rate.
 const WARM_UP: u32 = 3;
+/// How often a search is tried for `--each`.
+const EACH_TIMES: usize = 7;
 /// Reads of each kind from the store alone.
 const ALONE: usize = 500;
 
@@ -245,11 +247,13 @@ async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
     }
     println!("of {} searches {empty} find nothing and {short} pages end early", each.len());
     if options.each {
-        // Once more, with what they read in memory.
+        // The best of several: what the search takes, not what else the machine does.
         for (took, path) in &mut each {
-            let begun = Instant::now();
-            timeout(PATIENCE, client.get(path)).await??;
-            *took = begun.elapsed();
+            for _ in 0..EACH_TIMES {
+                let begun = Instant::now();
+                timeout(PATIENCE, client.get(path)).await??;
+                *took = begun.elapsed().min(*took);
+            }
         }
         each.sort_by(|a, b| b.cmp(a));
         for (took, path) in each.iter().take(40) {

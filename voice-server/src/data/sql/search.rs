@@ -25,9 +25,12 @@ const SHORT_WALK_OF_WORDS: i64 = scaled(600);
 /// Entries that are walked after that, at most.
 const LONG_WALK: [i64; 2] = [scaled(12_000), scaled(48_000)];
 /// Candidates that are gathered at most: by words, each of which is looked up; in a circle; by price or bedrooms.
-const MOST_WITH_WORDS: i64 = scaled(5_000);
+const MOST_WITH_WORDS: i64 = scaled(4_000);
 const MOST_IN_CIRCLE: i64 = scaled(30_000);
 const MOST_IN_RANGE: i64 = scaled(10_000);
+/// Listings that are looked at to learn how frequent words are, and how many of them have rare ones at most.
+const SAMPLE: i64 = 300;
+const MOST_OF_SAMPLE: i64 = 2;
 /// A begun word has at least so many letters; a shorter one is a whole word, since it begins too many.
 const BEGUN_FROM: usize = 3;
 /// The first circle of a search for the nearest, in kilometres.
@@ -89,7 +92,11 @@ impl<'f> Search<'f> {
         let Some(mut end) = self.end_of_walk(work, self.after, budget).await? else {
             return Ok(self.page(found));
         };
-        for source in self.sources() {
+        let sources = self.sources(work).await?;
+        if !sources.is_empty() {
+            by_index_alone(work).await?;
+        }
+        for source in sources {
             if let Some(gathered) = self.gather(work, source).await? {
                 return Ok(self.page(gathered));
             }
@@ -240,6 +247,10 @@ impl<'f> Search<'f> {
             // A listing without a place lies in the middle of the globe.
             query.push(" AND (c.x <> 0 OR c.y <> 0 OR c.z <> 0)");
         }
+        self.push_words(query);
+    }
+
+    fn push_words(&self, query: &mut QueryBuilder<Db>) {
         if !self.words.is_empty() {
             // A subquery of one value, so that no database makes a join of it; it is worked out last.
             query.push(" AND (SELECT 1 = 1");
@@ -253,16 +264,29 @@ impl<'f> Search<'f> {
     }
 
     /// Where candidates can be gathered, the likeliest first.
-    fn sources(&self) -> Vec<Source> {
+    async fn sources(&self, work: &mut Work) -> Result<Vec<Source>, DataError> {
         let Self { filter, .. } = self;
         let (key, _) = self.key();
         let mut sources = Vec::new();
-        sources.extend((!self.words.is_empty()).then_some(Source::Words));
+        sources.extend(self.are_words_rare(work).await?.then_some(Source::Words));
         sources.extend(filter.circle.map(Source::Around));
         let priced = filter.min_price.is_some() || filter.max_price.is_some();
         sources.extend((priced && key != "price").then_some(Source::Price));
         sources.extend((filter.min_beds.is_some() && key != "beds").then_some(Source::Beds));
-        sources
+        Ok(sources)
+    }
+
+    /// Whether few of some listings have the words, whatever else is asked: of frequent words even counting takes long.
+    async fn are_words_rare(&self, work: &mut Work) -> Result<bool, DataError> {
+        if self.words.is_empty() {
+            return Ok(false);
+        }
+        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS with_words FROM (SELECT number");
+        self.push_from(&mut query, "listed");
+        query.push(" ORDER BY listed DESC, number DESC LIMIT ").push(SAMPLE).push(") c WHERE 1 = 1");
+        self.push_words(&mut query);
+        let row = work.once(&mut query).fetch_one(work.on()).await?;
+        Ok(row.try_get::<i64, _>("with_words")? <= MOST_OF_SAMPLE)
     }
 
     /// Entries after the search's cursor out of all candidates of a source; `None` where these are too many.
@@ -376,7 +400,8 @@ impl<'f> Search<'f> {
     /// The nearest: in circles that grow until one holds the page.
     async fn nearest(&self, work: &mut Work) -> Result<Found, DataError> {
         let Some(circle) = self.filter.circle else { return Ok(Found::default()) };
-        if !self.words.is_empty()
+        by_index_alone(work).await?;
+        if self.are_words_rare(work).await?
             && let Some(gathered) = self.gather(work, Source::Words).await?
         {
             return Ok(self.page(gathered));
@@ -395,6 +420,14 @@ impl<'f> Search<'f> {
             radius_km *= if found.len() * 4 > self.limit { 2.0 } else { 4.0 };
         }
     }
+}
+
+/// Makes the database go by its indexes for the rest of the transaction: what is gathered is little, whatever it guesses.
+async fn by_index_alone(work: &mut Work) -> Result<(), DataError> {
+    if let Some(statement) = dialect::BY_INDEX_ALONE {
+        work.query(statement).execute(work.on()).await?;
+    }
+    Ok(())
 }
 
 /// The square of the straight line to the middle of a circle.

@@ -64,6 +64,9 @@ mod dialect {
         format!(" INDEXED BY {index}")
     }
 
+    /// What makes the planner go by indexes.
+    pub(super) const BY_INDEX_ALONE: Option<&str> = None;
+
     /// `place(text, part)`, from 1; 0 where the part is not in it.
     pub(super) const PLACE_IN: &str = "instr";
 
