@@ -72,6 +72,9 @@ mod dialect {
         String::new()
     }
 
+    /// Behind a table that is read by number.
+    pub(super) const BY_NUMBER: &str = "";
+
     /// What makes the planner go by indexes, for this transaction. It guesses little of words and nothing of cells, and a wrong
     /// guess reads the whole table or compiles the statement.
     pub(super) const BY_INDEX_ALONE: Option<&str> = Some(

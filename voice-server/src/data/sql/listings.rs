@@ -98,7 +98,8 @@ async fn read(
         return Ok(Vec::new());
     }
     let mut query = QueryBuilder::<Db>::new(COLUMNS);
-    query.push("WHERE organization_id = ").push_bind(Id(organization)).push(" AND number IN (");
+    query.push(dialect::BY_NUMBER).push(" WHERE organization_id = ");
+    query.push_bind(Id(organization)).push(" AND number IN (");
     let mut list = query.separated(", ");
     for number in numbers {
         list.push(*number);

@@ -64,6 +64,9 @@ mod dialect {
         format!(" INDEXED BY {index}")
     }
 
+    /// Behind a table that is read by number: else SQLite goes through all of an organization.
+    pub(super) const BY_NUMBER: &str = "NOT INDEXED";
+
     /// What makes the planner go by indexes.
     pub(super) const BY_INDEX_ALONE: Option<&str> = None;
 
