@@ -13,7 +13,7 @@ fn reply(timed: bool) -> HttpReply {
 }
 
 fn asked(reply: &mut HttpReply) -> (u32, Value) {
-    let SpeechRequest { id, body } = reply.poll_request().expect("a request");
+    let SpeechRequest { id, body, .. } = reply.poll_request().expect("a request");
     (id, serde_json::from_str(&body).expect("JSON"))
 }
 

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use voice_core::context::{ContextQuery, ContextSource, LookUp};
 use voice_core::error::ProviderError;
 use voice_core::ids::{ReplyId, SessionId};
 use voice_core::llm::{LanguageModel, LlmEvent, LlmRequest};
+use voice_core::metrics::Stage;
 use voice_core::session::{Engine, Output, PlayoutClock, Session, SessionEnd, SessionOptions};
 use voice_core::sim::{LlmFault, ScriptedLlm, ScriptedStt, ScriptedTts, SttFault};
 use voice_core::tts::{AbsentVoice, SpeechEvent, TextToSpeech, Voice, VoiceOptions};
@@ -355,4 +357,36 @@ async fn the_model_gets_ready_while_the_caller_still_talks() {
     let (_, turns, _) = outcome(call).await;
     assert!(!turns.is_empty());
     assert_eq!(*ready.lock().unwrap(), [id], "once a call");
+}
+
+/// Knows something about everything, and keeps what it is told.
+#[derive(Default)]
+struct Known(Mutex<Vec<LookUp>>);
+
+impl ContextSource for Known {
+    fn name(&self) -> &'static str {
+        "known"
+    }
+
+    fn look_up(&self, query: ContextQuery) -> BoxFuture<'static, Result<Vec<String>, ProviderError>> {
+        Box::pin(std::future::ready(Ok(vec![format!("about {}", query.said)])))
+    }
+
+    fn note(&self, outcome: LookUp) {
+        self.0.lock().unwrap().push(outcome);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn facts_are_looked_up_while_the_caller_speaks_and_are_there_at_the_end_of_the_turn() {
+    let known = Arc::new(Known::default());
+    let options = SessionOptions { context: Some(known.clone()), ..options() };
+    let call = engine(Arc::new(ScriptedTts::default())).open(options).unwrap();
+    call.sender().push(two_questions()).await.unwrap();
+    call.sender().finish().await.unwrap();
+    let (_, turns, end) = outcome(call).await;
+    assert_eq!((turns.len(), end), (2, SessionEnd::Done));
+    assert!(turns.iter().all(|turn| turn.ledger.of(Stage::Context) < Duration::from_millis(5)));
+    let told = known.0.lock().unwrap().clone();
+    assert!(told.len() >= 2 && told.iter().all(|outcome| *outcome == LookUp::Ahead), "{told:?}");
 }

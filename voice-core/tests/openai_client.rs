@@ -13,6 +13,7 @@ use voice_core::error::ProviderError;
 use voice_core::ids::SessionId;
 use voice_core::llm::openai::{ChatLimits, OpenAiChat, OpenAiConfig};
 use voice_core::llm::{FinishReason, LanguageModel, LlmEvent, LlmRequest, Message, Role};
+use voice_core::metrics::{Measure, Meter};
 use voice_core::net::HttpClient;
 
 const KEY: &str = "sk-never-to-be-seen";
@@ -202,4 +203,34 @@ async fn what_a_server_offers_is_listed() {
     let (address, server) = serve(vec![Send(list)]).await;
     assert_eq!(chat(address).models().await.unwrap(), ["m-1"]);
     assert!(server.await.unwrap().0.starts_with("GET /v1/models HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn tokens_are_counted_as_told_and_estimated_where_nothing_is_told() {
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":120,\"completion_tokens\":9,\
+                         \"prompt_tokens_details\":{\"cached_tokens\":100}}}\n\n";
+    let refused = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}";
+    let told = [(Measure::Input, 20, false), (Measure::Cached, 100, false), (Measure::Output, 9, false)];
+    let estimated = [(Measure::Input, 7, true), (Measure::Output, 2, true)];
+    for (steps, expected) in [
+        (vec![Send(HEAD), Send(WORD), Send(STOP), Send(USAGE), Send(DONE)], &told[..]),
+        (vec![Send(HEAD), Send(WORD), Send(STOP), Send(DONE)], &estimated[..]),
+        (vec![Send(refused)], &[]),
+    ] {
+        let (address, _server) = serve(steps).await;
+        let meter = Meter::start();
+        let asked = LlmRequest { meter: meter.clone(), ..question() };
+        let _: Vec<_> = chat(address).reply(asked).collect().await;
+        let used: Vec<_> =
+            meter.used().iter().map(|used| (used.measure, used.quantity, used.estimated)).collect();
+        assert_eq!(used, expected);
+    }
+    // An answer that is given up in its middle has cost what had been sent and had come.
+    let (address, _server) = serve(vec![Send(HEAD), Send(WORD), Hang]).await;
+    let meter = Meter::start();
+    let mut reply = chat(address).reply(LlmRequest { meter: meter.clone(), ..question() });
+    assert!(matches!(reply.next().await, Some(Ok(LlmEvent::Delta(_)))));
+    assert_eq!(meter.used(), []);
+    drop(reply);
+    assert_eq!(meter.used().iter().map(|used| used.quantity).collect::<Vec<_>>(), [7, 2]);
 }

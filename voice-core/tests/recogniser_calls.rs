@@ -201,7 +201,7 @@ struct Call {
 
 impl Call {
     fn new(kind: Kind) -> Self {
-        let options = SttOptions { language: "en".into(), key_terms: Vec::new() };
+        let options = SttOptions { language: "en".into(), ..SttOptions::default() };
         let protocol: Box<dyn SttProtocol> = match kind {
             Kind::Scribe | Kind::ScribeTwice => {
                 let config = ScribeConfig::builder("sk_hush").build().expect("sound").for_call(&options);

@@ -94,6 +94,7 @@ impl Call {
         let options = SttOptions {
             language: "en-GB".to_owned(),
             key_terms: vec!["Maple Street".to_owned(), "Söhne".to_owned()],
+            ..SttOptions::default()
         };
         let (tx, events) = mpsc::unbounded_channel();
         Self { stream: transcriber.open(options, Arc::new(Sink(tx))), events }

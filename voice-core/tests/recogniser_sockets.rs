@@ -10,15 +10,17 @@ use tokio::time::{sleep, timeout};
 use voice_core::audio::{FRAME_SAMPLES, Frame};
 use voice_core::error::ProviderError;
 use voice_core::ids::UtteranceId;
+use voice_core::metrics::{Measure, Meter};
 use voice_core::net::{Connector, SocketLimits};
-use voice_core::resilience::Backoff;
+use voice_core::resilience::{Backoff, Deadlines};
 use voice_core::stt::deepgram::DeepgramConfig;
 use voice_core::stt::elevenlabs::ScribeConfig;
 use voice_core::stt::{
-    Reconnect, SocketRecogniser, SpeechToText, SttEvent, SttEvents, SttOptions, SttStream,
+    RecogniserCandidate, Reconnect, ResilientRecogniser, SocketRecogniser, SpeechToText, SttEvent, SttEvents,
+    SttOptions, SttStream,
 };
 use voice_fixtures::standin::{
-    Cloud, Endpoint, Fault, FaultRule, Keys, Moment, Numbering, Script, Stage, Target, Transcripts,
+    Cloud, Endpoint, Fault, FaultRule, Keys, LogEvent, Moment, Numbering, Script, Stage, Target, Transcripts,
 };
 
 const KEY: &str = "key-never-to-be-seen";
@@ -66,9 +68,13 @@ struct Call {
 }
 
 impl Call {
-    fn open(recogniser: &SocketRecogniser) -> Self {
+    fn open(recogniser: &dyn SpeechToText) -> Self {
+        Self::metered(recogniser, Meter::default())
+    }
+
+    fn metered(recogniser: &dyn SpeechToText, meter: Meter) -> Self {
         let (tx, events) = mpsc::unbounded_channel();
-        let options = SttOptions { language: "en".to_owned(), key_terms: vec!["Maple".to_owned()] };
+        let options = SttOptions { language: "en".to_owned(), key_terms: vec!["Maple".to_owned()], meter };
         Self { stream: recogniser.open(options, Arc::new(Sink(tx))), events }
     }
 
@@ -131,6 +137,67 @@ async fn two_utterances_of_a_call_give_their_words_over_one_connection() {
         };
         timeout(PATIENCE, gone).await.expect("no connection is left behind");
     }
+}
+
+/// Bytes of audio that reached the stand-in.
+fn received(cloud: &Cloud) -> u64 {
+    let audio = cloud.seen().entries().into_iter().map(|entry| match entry.event {
+        LogEvent::Audio { bytes, .. } => bytes,
+        _ => 0,
+    });
+    audio.sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_audio_that_is_sent_is_counted_silence_and_repetition_included() {
+    for service in SERVICES {
+        for cut in [false, true] {
+            let cloud = Cloud::start(script()).await.unwrap();
+            if cut {
+                let rule = FaultRule::new(Target::Stage(Stage::Stt), Fault::Cut, Moment::During);
+                cloud.faults().add(rule.times(1));
+            }
+            let meter = Meter::start();
+            let mut call = Call::metered(&recogniser(service, &cloud.base_url(), KEY), meter.clone());
+            call.say(utterance(1)).await;
+            call.ending(utterance(1)).await.unwrap();
+            let [used] = meter.used().try_into().expect("one line");
+            assert_eq!(used.measure, Measure::Audio);
+            assert_eq!(used.provider, if service == "scribe" { "elevenlabs" } else { "deepgram" });
+            let model = match service {
+                "deepgram" => "nova-3",
+                "flux" => "flux-general-en",
+                _ => "scribe_v2_realtime",
+            };
+            assert_eq!(&*used.model, model);
+            let (sent, came) = (used.quantity * 2, received(&cloud));
+            assert!(used.quantity >= 60 * 320, "{service}: {used:?}");
+            if cut {
+                // What was on its way when the connection broke was sent, and may not have come.
+                assert!(sent >= came, "{service}: {sent} bytes were sent, {came} came");
+            } else {
+                assert_eq!(sent, came, "{service}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_fallback_hears_is_booked_to_the_fallback() {
+    let (mut gone, there) = (Cloud::start(script()).await.unwrap(), Cloud::start(script()).await.unwrap());
+    gone.close_port().await;
+    let candidate = |service, cloud: &Cloud| RecogniserCandidate {
+        recogniser: Arc::new(recogniser(service, &cloud.base_url(), KEY)),
+        probe: None,
+    };
+    let candidates = vec![candidate("deepgram", &gone), candidate("scribe", &there)];
+    let both = ResilientRecogniser::new(candidates, &Deadlines::default(), 7).unwrap();
+    let meter = Meter::start();
+    let mut call = Call::metered(&both, meter.clone());
+    call.say(utterance(1)).await;
+    assert_eq!(call.ending(utterance(1)).await.unwrap(), FIRST);
+    let [used] = meter.used().try_into().expect("nothing of the one that is gone");
+    assert_eq!((used.provider, used.quantity * 2), ("elevenlabs", received(&there)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

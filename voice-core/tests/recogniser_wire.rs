@@ -34,7 +34,11 @@ struct Config {
 
 impl Config {
     fn options(&self) -> SttOptions {
-        SttOptions { language: self.language.clone(), key_terms: self.key_terms.clone() }
+        SttOptions {
+            language: self.language.clone(),
+            key_terms: self.key_terms.clone(),
+            ..SttOptions::default()
+        }
     }
 
     fn scribe(&self) -> ScribeConfig {

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use voice_core::audio::SampleRate;
 use voice_core::error::ProviderError;
 use voice_core::ids::ReplyId;
+use voice_core::metrics::{Measure, Meter};
 use voice_core::net::{Connector, HttpClient};
 use voice_core::tts::elevenlabs::{ContextLimits, ElevenLabs, ElevenLabsConfig, SpeechLimits};
 use voice_core::tts::{SpeechEvent, TextToSpeech, Voice, VoiceOptions};
@@ -97,6 +98,30 @@ async fn replies_are_spoken_with_their_clauses_and_words() {
             }
         };
         timeout(PATIENCE, gone).await.expect("no socket is left behind");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn characters_that_were_sent_are_counted_also_of_a_reply_that_is_dropped() {
+    let characters: usize = CLAUSES.iter().map(|clause| clause.len() + 1).sum();
+    for road in [0, 1] {
+        let mut script = Script::instant();
+        script.tts.speed = 4.0;
+        let cloud = Cloud::start(script).await.unwrap();
+        let (name, speaker) = &voices(&cloud.base_url())[road];
+        let meter = Meter::start();
+        let mut voice = speaker.open(VoiceOptions { meter: meter.clone(), ..VoiceOptions::default() });
+        assert!(say(&mut *voice, 1).await.error.is_none(), "{name}");
+        let [used] = meter.used().try_into().expect("one line");
+        let told = (used.provider, &*used.model, used.measure, used.quantity as usize, used.estimated);
+        let expected = ("elevenlabs", "eleven_turbo_v2", Measure::Characters, characters, false);
+        assert_eq!(told, expected, "{name}");
+        // One piece of the next is heard; by then its first clause at least has been sent.
+        let mut speech = voice.speak(reply(2), said(&CLAUSES));
+        timeout(PATIENCE, speech.next()).await.unwrap().unwrap().unwrap();
+        drop(speech);
+        let more = meter.used()[0].quantity as usize - characters;
+        assert!(more > CLAUSES[0].len() && more <= characters, "{name}: {more}");
     }
 }
 

@@ -1,11 +1,14 @@
 //! What an answer is made from beyond the question: the conversation so far, and facts looked up for it.
 //!
 //! [`ContextSource`] is where facts come from, [`Conversation`] the bounded window that a language model sees.
-//! Neither waits nor reads a clock: whoever asks a source owns the deadline and goes on without it. Caller: `session`.
+//! Neither waits nor reads a clock: whoever asks a source owns the deadline and goes on without it. [`gist`] tells when
+//! growing words ask for something else. Caller: `session`.
 
 mod conversation;
+mod gist;
 
 pub use conversation::{Conversation, WindowLimits};
+pub use gist::gist;
 
 use futures::future::BoxFuture;
 
@@ -22,6 +25,28 @@ pub trait ContextSource: Send + Sync {
     /// It may be asked about words that turn out not to be final, so it must have no effects. The caller owns the
     /// deadline: when that passes it drops the future, which cancels the look-up, and answers without these facts.
     fn look_up(&self, query: ContextQuery) -> BoxFuture<'static, Result<Vec<String>, ProviderError>>;
+
+    /// Told once for each turn that was answered what came of its look-ups, to be counted. Must not block.
+    fn note(&self, _outcome: LookUp) {}
+}
+
+impl std::fmt::Debug for dyn ContextSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What came of looking up facts for one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LookUp {
+    /// The look-up was begun while the caller still spoke, and its facts were there in time.
+    Ahead,
+    /// It was begun at the end of the turn, since the words were others before, and was there in time.
+    InTime,
+    /// It was not there in time; the answer went without.
+    Late,
+    /// The source failed; the answer went without.
+    Failed,
 }
 
 /// What facts are asked about.

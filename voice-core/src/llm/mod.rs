@@ -25,6 +25,7 @@ pub use resilient::{Candidate, ModelProbe, ResilientModel};
 
 use crate::error::ProviderError;
 use crate::ids::SessionId;
+use crate::metrics::Meter;
 
 /// A language model or answerer, shared by all calls.
 pub trait LanguageModel: Send + Sync {
@@ -58,6 +59,8 @@ pub struct LlmRequest {
     pub tool_use: ToolUse,
     /// Opens when the caller's turn is certain: before that, nothing with an effect may be done for it.
     pub commit: Commit,
+    /// Where what the answer takes is counted.
+    pub meter: Meter,
 }
 
 impl LlmRequest {
@@ -70,6 +73,7 @@ impl LlmRequest {
             tools: Arc::default(),
             tool_use: ToolUse::Allowed,
             commit: Commit::never(),
+            meter: Meter::default(),
         }
     }
 }

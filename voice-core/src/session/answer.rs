@@ -2,18 +2,14 @@
 //!
 //! Dropping an [`Answer`] cancels all of it; late results cannot arrive, since nobody polls them.
 
-use std::sync::Arc;
-use std::time::Duration;
-
+use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
 
 use crate::audio::{Resampler, SampleRate};
-use crate::context::{ContextQuery, ContextSource};
 use crate::error::ProviderError;
-use crate::ids::{ReplyId, SessionId};
+use crate::ids::ReplyId;
 use crate::llm::{CommitBarrier, LanguageModel, LlmEvent, LlmRequest};
 use crate::text::speakable::{Spoken, SpokenReply};
 use crate::tts::{SpeechEvent, Voice};
@@ -63,32 +59,9 @@ impl Answer {
         }
     }
 
-    /// Starts the look-up, which gives facts before its deadline or nothing.
-    pub(super) fn look_up(
-        &mut self,
-        source: Option<&Arc<dyn ContextSource>>,
-        session: SessionId,
-        said: &str,
-        deadline: Duration,
-    ) {
-        self.context = Some(match source {
-            None => std::future::ready(Vec::new()).boxed(),
-            Some(source) => {
-                let name = source.name();
-                let lookup = source.look_up(ContextQuery { session, said: said.to_owned() });
-                let bounded = async move {
-                    match tokio::time::timeout(deadline, lookup).await {
-                        Ok(Ok(facts)) => facts,
-                        Ok(Err(error)) => {
-                            tracing::warn!(source = name, %error, "a look-up failed; answering without it");
-                            Vec::new()
-                        }
-                        Err(_) => Vec::new(),
-                    }
-                };
-                bounded.boxed()
-            }
-        });
+    /// Waits for facts, which come in time or not at all.
+    pub(super) fn look_up(&mut self, facts: BoxFuture<'static, Vec<String>>) {
+        self.context = Some(facts);
     }
 
     /// Asks the model. What it wants done that has an effect waits for [`commit`](Self::commit).

@@ -19,7 +19,7 @@ use crate::ingress::IngressError;
 use crate::playout::{Piece, Playout, Shape};
 use crate::stt::{SttEvent, SttOptions, SttStream};
 use crate::time::SessionTime;
-use crate::tts::Voice;
+use crate::tts::{Voice, VoiceOptions};
 use crate::turn::{Dialogue, Input, Pace};
 use crate::vad::{GateState, VadFact};
 
@@ -30,6 +30,7 @@ use super::engine::Parts;
 use super::exits::Exits;
 use super::intake::{Intake, Taken};
 use super::listen::Listener;
+use super::lookahead::Lookahead;
 use super::mailbox::{Mailbox, Score};
 use super::timeline::Timeline;
 use super::{Control, Incoming, PlayoutClock, SessionEnd, SessionOptions};
@@ -60,6 +61,7 @@ pub(super) struct Driver {
     /// Its samples, where somebody listens in.
     tapped: Vec<i16>,
     conversation: Conversation,
+    lookahead: Lookahead,
     /// The model gets ready for its first question.
     preparing: Option<BoxFuture<'static, ()>>,
     /// The turn whose words are the conversation's last of the caller.
@@ -118,7 +120,12 @@ impl Driver {
         let intake = Intake::new(options.input, parts.limits.clone(), history)?;
         let shape =
             if options.output.is_file() { Shape::Messages } else { Shape::Frames { lead: options.lead } };
-        let stt_options = SttOptions { language: parts.language.clone(), key_terms: parts.key_terms.clone() };
+        let stt_options = SttOptions {
+            language: parts.language.clone(),
+            key_terms: parts.key_terms.clone(),
+            meter: options.meter.clone(),
+        };
+        let voice_options = VoiceOptions { meter: options.meter.clone(), ..parts.voice.clone() };
         Ok(Self {
             clock: Clock::start(),
             timeline: Timeline::default(),
@@ -128,13 +135,14 @@ impl Driver {
             stt: parts.stt.open(stt_options, mailbox.clone()),
             utterance: None,
             given: SamplePos::ZERO,
-            voice: parts.tts.open(parts.voice.clone()),
+            voice: parts.tts.open(voice_options),
             answer: None,
             playout: Playout::new(shape, options.output.rate(), options.clears),
             encoder: Encoder::new(options.output),
             outgoing: None,
             tapped: Vec::new(),
             conversation: Conversation::new(parts.instructions.as_str()),
+            lookahead: Lookahead::new(options.context.clone().or_else(|| parts.context.clone()), options.id),
             preparing: Some(parts.llm.prepare(options.id)),
             asked: None,
             finals: 0,
@@ -190,6 +198,8 @@ impl Driver {
             Some(error) => SessionEnd::Unsupported(error.close_reason()),
             None => self.exits.end.clone(),
         };
+        // What is given up is booked before the end is told.
+        self.answer = None;
         self.exits.close(end).await;
     }
 
@@ -228,7 +238,8 @@ impl Driver {
         let speech_wanted = self.speech_wanted();
         let until = self.clock.instant_of(self.deadline());
         let takes_input = self.intake_has_room();
-        let Self { entries: Entries { incoming, controls, hangup }, bell, answer, preparing, .. } = self;
+        let Self { entries, bell, answer, preparing, lookahead, .. } = self;
+        let Entries { incoming, controls, hangup } = entries;
         tokio::select! {
             biased;
             () = hangup.notified() => Woke::Hangup,
@@ -237,6 +248,7 @@ impl Driver {
             () = bell.notified() => Woke::Bell,
             progress = progress(answer, speech_wanted) => Woke::Progress(progress),
             () = prepared(preparing) => Woke::Time,
+            () = lookahead.progress() => Woke::Time,
             () = tokio::time::sleep_until(until) => Woke::Time,
         }
     }

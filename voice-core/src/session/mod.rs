@@ -14,6 +14,7 @@ mod farewell;
 mod intake;
 mod judge;
 mod listen;
+mod lookahead;
 mod mailbox;
 mod stream;
 mod tap;
@@ -33,8 +34,10 @@ pub use stream::ConverseError;
 pub use tap::Tap;
 pub use written::{NoAnswer, Question};
 
+use crate::context::ContextSource;
 use crate::ids::{ReplyId, SessionId};
 use crate::ingress::Declared;
+use crate::metrics::Meter;
 use crate::turn::Event;
 
 /// What a call is opened with.
@@ -59,6 +62,10 @@ pub struct SessionOptions {
     pub playout: PlayoutClock,
     /// Listens in, for a recording. `None`: nobody does.
     pub tap: Option<Arc<dyn Tap>>,
+    /// Where what the call uses of its providers is counted.
+    pub meter: Meter,
+    /// Where facts for this call's answers come from. `None`: where the engine's come from, if it has any.
+    pub context: Option<Arc<dyn ContextSource>>,
 }
 
 impl SessionOptions {
@@ -73,6 +80,8 @@ impl SessionOptions {
             greeting: None,
             playout: PlayoutClock::Wall,
             tap: None,
+            meter: Meter::default(),
+            context: None,
         }
     }
 }

@@ -3,16 +3,19 @@
 //! Facts are looked up with the same deadline and the window of the conversation is the same. Nothing is spoken, so the
 //! answer costs no speech. Caller: whoever embeds the engine, for clients without sound.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::Engine;
-use crate::context::{ContextQuery, Conversation};
+use super::lookahead::Lookahead;
+use crate::context::{ContextSource, Conversation};
 use crate::error::ProviderError;
 use crate::ids::SessionId;
 use crate::llm::{Commit, LlmEvent};
+use crate::metrics::Meter;
 
 /// A written answer has at most this many characters; the rest is cut off at a word.
 const LONGEST: usize = 8_000;
@@ -26,6 +29,10 @@ pub struct Question {
     pub earlier: Vec<(String, String)>,
     /// What is asked now.
     pub text: String,
+    /// Where what the answer takes is counted.
+    pub meter: Meter,
+    /// Where facts come from. `None`: where the engine's come from, if it has any.
+    pub context: Option<Arc<dyn ContextSource>>,
 }
 
 /// Why a written question has no answer.
@@ -50,17 +57,19 @@ impl Engine {
     /// See [`NoAnswer`].
     pub async fn answer(&self, question: Question, limit: Duration) -> Result<String, NoAnswer> {
         let until = Instant::now() + limit;
-        let Question { session, earlier, text } = question;
+        let Question { session, earlier, text, meter, context } = question;
         let mut conversation = Conversation::new(&self.0.instructions);
         for (said, heard) in &earlier {
             conversation.push_user(said);
             conversation.push_heard(heard);
         }
         conversation.push_user(&text);
-        let facts = self.facts(session, &text).await;
+        let mut lookahead = Lookahead::new(context.or_else(|| self.0.context.clone()), session);
+        let facts = lookahead.settle(&text, self.0.context_deadline).await;
         let mut request = conversation.request(session, &self.0.language, &facts);
         // What was typed and sent cannot be taken back.
         request.commit = Commit::opened();
+        request.meter = meter;
         let mut events = self.0.llm.reply(request);
         let mut reply = String::new();
         loop {
@@ -81,16 +90,6 @@ impl Engine {
         }
         let reply = reply.trim();
         if reply.is_empty() { Err(NoAnswer::Empty) } else { Ok(reply.to_owned()) }
-    }
-
-    /// What is known in time; what is not is answered without.
-    async fn facts(&self, session: SessionId, said: &str) -> Vec<String> {
-        let Some(source) = &self.0.context else { return Vec::new() };
-        let looked_up = source.look_up(ContextQuery { session, said: said.to_owned() });
-        match tokio::time::timeout(self.0.context_deadline, looked_up).await {
-            Ok(Ok(facts)) => facts,
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        }
     }
 }
 

@@ -30,6 +30,7 @@ pub use socket::{Reconnect, SocketRecogniser};
 use crate::audio::Frame;
 use crate::error::ProviderError;
 use crate::ids::UtteranceId;
+use crate::metrics::Meter;
 
 /// A recogniser, shared by all calls.
 pub trait SpeechToText: Send + Sync {
@@ -48,6 +49,8 @@ pub struct SttOptions {
     pub language: String,
     /// Words that this call makes likely (street names, agents), most important first.
     pub key_terms: Vec<String>,
+    /// Where what is sent is counted.
+    pub meter: Meter,
 }
 
 /// One call's recogniser. Dropping it abandons whatever is under way.

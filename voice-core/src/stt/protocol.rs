@@ -118,6 +118,9 @@ pub trait SttProtocol: Send {
         None
     }
 
+    /// Samples that were sent up to now, over all connections: silence and what was sent again among them.
+    fn sent_samples(&self) -> u64;
+
     /// Samples that no connection took in time and that were dropped.
     fn lost_samples(&self) -> u64;
 }

@@ -21,6 +21,7 @@ use super::{
     Transmit, deepgram, elevenlabs,
 };
 use crate::error::ProviderError;
+use crate::metrics::{Count, Measure};
 use crate::net::{ConnectError, Connector, Incoming, Socket, SocketLimits};
 use crate::resilience::{Backoff, Remedy, Seed, judge};
 use crate::time::SessionTime;
@@ -64,6 +65,7 @@ type MakeProtocol = dyn Fn(&SttOptions) -> Box<dyn SttProtocol> + Send + Sync;
 #[derive(Clone)]
 pub struct SocketRecogniser {
     name: &'static str,
+    model: Arc<str>,
     protocol: Arc<MakeProtocol>,
     connector: Connector,
     reconnect: Reconnect,
@@ -79,24 +81,28 @@ impl std::fmt::Debug for SocketRecogniser {
 impl SocketRecogniser {
     /// Deepgram's live recogniser, or Flux where the configuration names it.
     pub fn deepgram(config: DeepgramConfig, connector: Connector) -> Self {
-        Self::new(deepgram::PROVIDER, connector, move |options| config.open(options))
+        let model = config.model().to_owned();
+        Self::new(deepgram::PROVIDER, &model, connector, move |options| config.open(options))
     }
 
     /// ElevenLabs' Scribe in real time.
     pub fn scribe(config: ScribeConfig, connector: Connector) -> Self {
-        Self::new(elevenlabs::PROVIDER, connector, move |options| {
+        let model = config.model().to_owned();
+        Self::new(elevenlabs::PROVIDER, &model, connector, move |options| {
             Box::new(Scribe::new(config.for_call(options), ""))
         })
     }
 
-    /// Any other protocol; `protocol` makes one call's.
+    /// Any other protocol; `protocol` makes one call's. `model` is what its use is counted under.
     pub fn new(
         name: &'static str,
+        model: &str,
         connector: Connector,
         protocol: impl Fn(&SttOptions) -> Box<dyn SttProtocol> + Send + Sync + 'static,
     ) -> Self {
         Self {
             name,
+            model: model.into(),
             protocol: Arc::new(protocol),
             connector,
             reconnect: Reconnect::default(),
@@ -151,6 +157,8 @@ impl SpeechToText for SocketRecogniser {
             unanswered: 0,
             resting: None,
             link: Link::None { until: None },
+            heard: options.meter.count(self.name, &self.model, Measure::Audio, false),
+            counted: 0,
         };
         // It ends with the stream: then nobody tells it anything any more.
         runtime.spawn(line.run(orders));
@@ -202,6 +210,9 @@ struct Line {
     /// The service is left alone until then, for this reason; after that until something is said.
     resting: Option<(Instant, ProviderError)>,
     link: Link,
+    /// Where what was sent is counted, and how much of it was.
+    heard: Count,
+    counted: u64,
 }
 
 impl Line {
@@ -351,6 +362,8 @@ impl Line {
                 break;
             }
         }
+        let sent = self.protocol.sent_samples();
+        self.heard.add(sent - std::mem::replace(&mut self.counted, sent));
         if stuck {
             let detail = "it takes nothing any more".to_owned();
             self.leave(&ProviderError::Unreachable { provider: self.name, detail });

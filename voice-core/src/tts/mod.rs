@@ -21,6 +21,7 @@ pub use resilient::{ResilientVoice, VoiceCandidate, VoiceProbe};
 use crate::audio::SampleRate;
 use crate::error::ProviderError;
 use crate::ids::ReplyId;
+use crate::metrics::Meter;
 
 /// A speech synthesiser, shared by all calls.
 pub trait TextToSpeech: Send + Sync {
@@ -44,6 +45,8 @@ pub struct VoiceOptions {
     pub voice: String,
     /// BCP 47 language. Empty: the voice's own.
     pub language: String,
+    /// Where what is spoken is counted. It does not change how a call sounds.
+    pub meter: Meter,
 }
 
 /// One call's voice.

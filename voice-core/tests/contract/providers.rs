@@ -475,7 +475,7 @@ pub(crate) mod voices {
         let cache = PhraseCache::new(1 << 20);
         let voice = cache.over(cache.keeping(voice));
         for said in CLAUSES.iter().step_by(2) {
-            let options = VoiceOptions { voice: String::new(), language: "en".to_owned() };
+            let options = VoiceOptions { language: "en".to_owned(), ..VoiceOptions::default() };
             assert_eq!(cache.warm(&*voice, &options, said, None).await.unwrap(), 1);
         }
         voice

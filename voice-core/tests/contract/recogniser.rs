@@ -128,7 +128,11 @@ impl Call {
     fn open(recogniser: &Recogniser) -> Self {
         let (tx, events) = mpsc::unbounded_channel();
         let sink = Arc::new(Sink(tx));
-        let options = SttOptions { language: "en".to_owned(), key_terms: vec!["Maple".to_owned()] };
+        let options = SttOptions {
+            language: "en".to_owned(),
+            key_terms: vec!["Maple".to_owned()],
+            ..SttOptions::default()
+        };
         let (stream, seen) = (recogniser.stt.open(options, sink.clone()), Vec::new());
         let (pace, ear, finalised) = (recogniser.pace, recogniser.ear, BTreeSet::new());
         Self { stream, sink, events, pace, ear, seen, begun: 0, finalised }

@@ -56,7 +56,7 @@ impl Voice {
     }
 
     fn open(&self) -> Box<dyn CallVoice> {
-        self.tts.open(VoiceOptions { voice: String::new(), language: "en".to_owned() })
+        self.tts.open(VoiceOptions { language: "en".to_owned(), ..VoiceOptions::default() })
     }
 }
 

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use voice_core::audio::{Channels, FormatError, SampleRate};
 use voice_core::ids::{ReplyId, SessionId};
 use voice_core::ingress::Declared;
+use voice_core::metrics::Meter;
 use voice_core::session as core;
 use voice_core::session::{PlayoutClock, Session, SessionEnd, SessionOptions, SessionSender};
 use voice_core::tts::phrases::PhraseCache;
@@ -56,6 +57,8 @@ impl Answerer for Built {
                 }),
                 playout: PlayoutClock::Wall,
                 tap: options.recording.tap,
+                meter: Meter::default(),
+                context: None,
             })
             .map_err(|error| Refused::Fault(error.to_string()))?;
         Ok((session.sender(), Heard { session, _share: share }))
@@ -99,7 +102,13 @@ impl Answerer for Built {
     fn write(&self, written: Written, limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
         Box::pin(async move {
             let Written { id, earlier, text, .. } = written;
-            let question = core::Question { session: SessionId(id), earlier, text };
+            let question = core::Question {
+                session: SessionId(id),
+                earlier,
+                text,
+                meter: Meter::default(),
+                context: None,
+            };
             self.engine.answer(question, limit).await.map_err(|error| {
                 tracing::warn!(conversation = %id, %error, "a written question was not answered");
                 NotWritten::Failed

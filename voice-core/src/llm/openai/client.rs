@@ -15,6 +15,7 @@ use super::OpenAiConfig;
 use super::failure::parse_failure;
 use super::models::{MOST_MODELS_BODY, parse_models};
 use super::request::encode_request;
+use super::spent::Spent;
 use super::wire::ReplyReader;
 use crate::error::ProviderError;
 use crate::ids::SessionId;
@@ -96,6 +97,7 @@ struct Reply {
     chat: OpenAiChat,
     reader: ReplyReader,
     state: State,
+    spent: Spent,
 }
 
 enum State {
@@ -108,6 +110,7 @@ impl Reply {
     async fn next(&mut self) -> Option<Result<LlmEvent, ProviderError>> {
         loop {
             if let Some(event) = self.reader.poll_event() {
+                self.spent.note_event(&event);
                 return Some(event);
             }
             if self.reader.is_over() {
@@ -116,7 +119,10 @@ impl Reply {
             match &mut self.state {
                 State::Over => return None,
                 State::Asking(request) => match self.chat.ask(request).await {
-                    Ok(body) => self.state = State::Reading(body),
+                    Ok(body) => {
+                        self.spent.note_asked();
+                        self.state = State::Reading(body);
+                    }
                     Err(error) => {
                         self.state = State::Over;
                         return Some(Err(error));
@@ -156,7 +162,8 @@ impl LanguageModel for OpenAiChat {
 
     fn reply(&self, request: LlmRequest) -> BoxStream<'static, Result<LlmEvent, ProviderError>> {
         let reader = ReplyReader::new(self.config.dialect().name());
-        let reply = Reply { chat: self.clone(), reader, state: State::Asking(Box::new(request)) };
+        let spent = Spent::new(self.name(), self.config.model(), &request);
+        let reply = Reply { chat: self.clone(), reader, state: State::Asking(Box::new(request)), spent };
         stream::unfold(reply, |mut reply| async move { reply.next().await.map(|event| (event, reply)) })
             .boxed()
     }

@@ -8,6 +8,8 @@
 pub mod failure;
 pub mod models;
 pub mod request;
+#[cfg(feature = "cloud")]
+mod spent;
 pub mod wire;
 
 #[cfg(feature = "cloud")]

@@ -45,8 +45,7 @@ impl Driver {
                     self.conversation.push_user(&said);
                 }
                 let mut answer = Answer::new(reply, &self.parts.language);
-                let deadline = self.parts.context_deadline;
-                answer.look_up(self.parts.context.as_ref(), self.options.id, &said, deadline);
+                answer.look_up(self.lookahead.settle(&said, self.parts.context_deadline));
                 self.answer = Some(answer);
             }
             Command::Speak { reply, clause } => {
@@ -97,6 +96,7 @@ impl Driver {
                     Event::TurnEnded(record) if !record.heard.is_empty() => {
                         self.conversation.push_heard(&record.heard);
                     }
+                    Event::Transcript { turn, text, .. } => self.lookahead.handle_words(*turn, text),
                     Event::Closed(CloseReason::Idle) => self.exits.end = SessionEnd::Idle,
                     _ => {}
                 }
@@ -183,7 +183,8 @@ impl Driver {
         match progress {
             Progress::Context(facts) => {
                 answer.end_look_up();
-                let request = self.conversation.request(self.options.id, &self.parts.language, &facts);
+                let mut request = self.conversation.request(self.options.id, &self.parts.language, &facts);
+                request.meter = self.options.meter.clone();
                 answer.ask(&*self.parts.llm, request);
                 self.tell(Input::ContextReady { reply });
             }

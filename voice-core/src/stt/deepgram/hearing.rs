@@ -42,6 +42,8 @@ pub(super) struct Hearing {
     utterances: VecDeque<Utterance>,
     marks: VecDeque<Mark>,
     events: VecDeque<SttEvent>,
+    /// Samples that were given out to be sent.
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl Hearing {
             utterances: VecDeque::new(),
             marks: VecDeque::new(),
             events: VecDeque::new(),
+            sent: 0,
         }
     }
 
@@ -239,6 +242,7 @@ impl Hearing {
         let possible = self.utterances.is_empty() || (self.lead == 0 && self.backlog.sent() == self.origin);
         possible.then(|| {
             self.lead += samples as u64;
+            self.sent += samples as u64;
             vec![0; samples]
         })
     }
@@ -251,7 +255,9 @@ impl Hearing {
         let until = next.as_ref().map_or(u64::MAX, |mark| mark.to).min(self.backlog.end());
         let unsent = until.saturating_sub(self.backlog.sent()) as usize;
         if unsent >= chunk || (next.is_some() && unsent > 0) {
-            return Step::Audio(self.backlog.take(chunk, until));
+            let samples = self.backlog.take(chunk, until);
+            self.sent += samples.len() as u64;
+            return Step::Audio(samples);
         }
         match next {
             Some(mark) => {
@@ -366,6 +372,10 @@ impl Hearing {
 
     pub(super) fn poll_event(&mut self) -> Option<SttEvent> {
         self.events.pop_front()
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
     }
 
     pub(super) fn lost(&self) -> u64 {

@@ -146,6 +146,10 @@ impl SttProtocol for Live {
         Some(Transmit::Text(wire::CLOSE_STREAM.to_owned()))
     }
 
+    fn sent_samples(&self) -> u64 {
+        self.hearing.sent()
+    }
+
     fn lost_samples(&self) -> u64 {
         self.hearing.lost()
     }

@@ -34,6 +34,11 @@ pub struct DeepgramConfig {
 }
 
 impl DeepgramConfig {
+    /// Which model listens.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
     /// Starts a configuration with this key and defaults for everything else.
     pub fn builder(key: &str) -> DeepgramBuilder {
         DeepgramBuilder {
@@ -197,7 +202,8 @@ mod tests {
     fn the_address_stays_short_however_many_terms_a_call_has() {
         let config = DeepgramConfig::builder("k").build().expect("sound");
         let key_terms = (0..5_000).map(|k| format!("Street number {k}")).collect();
-        let call = config.for_call(&SttOptions { language: "en US".into(), key_terms });
+        let call =
+            config.for_call(&SttOptions { language: "en US".into(), key_terms, ..SttOptions::default() });
         assert!(call.key_terms.len() == 100 && call.language.is_none());
         assert!(wire::live_address(&call).len() < 8_000);
     }

@@ -29,6 +29,11 @@ pub struct ScribeConfig {
 }
 
 impl ScribeConfig {
+    /// Which model listens.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
     /// Starts a configuration with this key and defaults for everything else.
     pub fn builder(key: &str) -> ScribeBuilder {
         ScribeBuilder {
@@ -146,7 +151,8 @@ mod tests {
         key_terms.insert(1, "barton drive ".into());
         key_terms.insert(2, "a term of more than twenty characters".into());
         key_terms.insert(3, " ".into());
-        let call = config.for_call(&SttOptions { language: "en-US".into(), key_terms });
+        let call =
+            config.for_call(&SttOptions { language: "en-US".into(), key_terms, ..SttOptions::default() });
         assert_eq!(call.key_terms.len(), 50);
         assert_eq!(&call.key_terms[..2], ["Barton Drive", "Street 0"]);
         assert_eq!(call.language.as_deref(), Some("en"));

@@ -61,6 +61,8 @@ pub struct Scribe {
     /// Since when the first commit that was sent is waited for.
     awaited: SessionTime,
     events: VecDeque<SttEvent>,
+    /// Samples that were sent.
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl Scribe {
             last_sent: SessionTime::ZERO,
             awaited: SessionTime::ZERO,
             events: VecDeque::new(),
+            sent: 0,
         }
     }
 
@@ -216,6 +219,7 @@ impl Scribe {
         };
         let first = std::mem::take(&mut self.first_chunk);
         self.uncommitted += samples.len();
+        self.sent += samples.len() as u64;
         self.last_sent = now;
         Transmit::Text(wire::encode_audio(samples, first.then_some(previous.as_str())))
     }
@@ -398,6 +402,10 @@ impl SttProtocol for Scribe {
         let answer = (self.asked > 0).then(|| self.awaited + ANSWER);
         let quiet = self.last_sent + QUIET;
         self.connected.then(|| answer.map_or(quiet, |answer| answer.min(quiet)))
+    }
+
+    fn sent_samples(&self) -> u64 {
+        self.sent
     }
 
     fn lost_samples(&self) -> u64 {

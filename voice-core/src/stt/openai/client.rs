@@ -21,6 +21,7 @@ use super::wire::{
 };
 use super::{PROVIDER, TranscriptionConfig, WholeUtterances};
 use crate::error::ProviderError;
+use crate::metrics::{Count, Measure};
 use crate::net::HttpClient;
 use crate::net::http::{beginning, whole};
 use crate::resilience::{Backoff, Fraction, Remedy, Seed, judge};
@@ -99,12 +100,15 @@ impl OpenAiTranscriber {
     }
 
     /// Sends a form, and once more where that may help at once: a transcription changes nothing at the service.
-    async fn ask(&self, form: Form, fraction: Fraction) -> Result<String, ProviderError> {
+    async fn ask(&self, form: Form, fraction: Fraction, heard: Count) -> Result<String, ProviderError> {
+        let samples = form.samples as u64;
+        heard.add(samples);
         let body = Bytes::from(form.body);
         match self.ask_once(&form.content_type, body.clone()).await {
             Err(error) if judge(&error).0 == Remedy::Again => {
                 tracing::debug!(provider = PROVIDER, %error, "a transcription is asked for once more");
                 sleep(self.limits.backoff.delay(1, fraction, None)).await;
+                heard.add(samples);
                 self.ask_once(&form.content_type, body).await
             }
             answer => answer,
@@ -164,6 +168,7 @@ impl SpeechToText for OpenAiTranscriber {
             warming: None,
             used: Instant::now(),
             full: None,
+            heard: options.meter.count(PROVIDER, self.config.model(), Measure::Audio, false),
         };
         // It ends with the stream: then nobody tells it anything any more.
         runtime.spawn(line.run(orders));
@@ -208,6 +213,8 @@ struct Line {
     used: Instant,
     /// The service asked to be left alone until then, with this error.
     full: Option<(Instant, ProviderError)>,
+    /// Where what is sent is counted.
+    heard: Count,
 }
 
 impl Line {
@@ -305,7 +312,8 @@ impl Line {
                 continue;
             }
             let (transcriber, fraction) = (self.transcriber.clone(), self.seed.next_fraction());
-            let answer = Box::pin(async move { transcriber.ask(request.form, fraction).await });
+            let heard = self.heard.clone();
+            let answer = Box::pin(async move { transcriber.ask(request.form, fraction, heard).await });
             self.asked.push(Asked { id: request.id, answer });
         }
         while let Some(event) = self.machine.poll_event() {

@@ -31,6 +31,11 @@ pub struct TranscriptionConfig {
 }
 
 impl TranscriptionConfig {
+    /// Which model listens.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
     /// Starts a configuration with this key, which local servers need not have, and defaults for everything else.
     pub fn builder(key: Option<&str>) -> TranscriptionBuilder {
         TranscriptionBuilder {
@@ -129,7 +134,8 @@ mod tests {
     fn key_terms_become_a_bounded_prompt() {
         let config = TranscriptionConfig::builder(None).build().expect("sound");
         let key_terms = (0..1_000).map(|k| format!("Street {k}")).collect();
-        let call = config.for_call(&SttOptions { language: "en-GB".into(), key_terms });
+        let call =
+            config.for_call(&SttOptions { language: "en-GB".into(), key_terms, ..SttOptions::default() });
         assert!(call.prompt.starts_with("Street 0, Street 1, ") && call.prompt.len() <= LONGEST_PROMPT);
         assert_eq!(call.language.as_deref(), Some("en"));
         assert_eq!(config.authorisation(), None);

@@ -34,6 +34,8 @@ pub struct Form {
     pub content_type: String,
     /// All parts.
     pub body: Vec<u8>,
+    /// Samples in it.
+    pub samples: usize,
 }
 
 impl std::fmt::Debug for Form {
@@ -65,7 +67,8 @@ pub fn encode_form(config: &TranscriptionConfig, samples: &[i16]) -> Form {
     body.extend_from_slice(file.as_bytes());
     body.extend_from_slice(&wav);
     body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    Form { content_type: format!("multipart/form-data; boundary={boundary}"), body }
+    let content_type = format!("multipart/form-data; boundary={boundary}");
+    Form { content_type, body, samples: samples.len() }
 }
 
 /// A boundary that stands nowhere in the parts: a caller decides what is in the audio.
@@ -226,7 +229,7 @@ mod tests {
         let evil =
             b"\r\n--voice-form-00000000\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n";
         let samples: Vec<i16> = evil.as_chunks().0.iter().map(|&b| i16::from_le_bytes(b)).collect();
-        let options = SttOptions { language: String::new(), key_terms: vec!["voice-form-00000001".into()] };
+        let options = SttOptions { key_terms: vec!["voice-form-00000001".into()], ..SttOptions::default() };
         let form = encode_form(&config.for_call(&options), &samples);
         assert_eq!(form.content_type, "multipart/form-data; boundary=voice-form-00000002");
         let parts = form.body.windows(23).filter(|w| *w == b"--voice-form-00000002\r\n").count();

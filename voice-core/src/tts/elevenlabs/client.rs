@@ -18,6 +18,7 @@ use super::parked::Parked;
 use super::{ContextLimits, ElevenLabsConfig, PROVIDER, Slots, VoiceRef, find_voice, wire};
 use crate::error::ProviderError;
 use crate::ids::ReplyId;
+use crate::metrics::{Count, Measure};
 use crate::net::http::{HttpClient, beginning};
 use crate::net::{Connector, SocketLimits};
 use crate::resilience::Backoff;
@@ -235,14 +236,15 @@ impl TextToSpeech for ElevenLabs {
                 }));
             }
         };
+        let spoken = options.meter.count(PROVIDER, config.model().as_str(), Measure::Characters, false);
         if self.0.over_http {
-            return Box::new(Requests { shared: self.0.clone(), config });
+            return Box::new(Requests { shared: self.0.clone(), config, spoken });
         }
         let Ok(runtime) = Handle::try_current() else {
             let detail = "it was opened outside a runtime".to_owned();
             return Box::new(AbsentVoice::new(ProviderError::Failed { provider: PROVIDER, detail }));
         };
-        Box::new(Sockets::open(self.0.clone(), config, &runtime))
+        Box::new(Sockets::open(self.0.clone(), config, spoken, &runtime))
     }
 }
 
@@ -250,6 +252,7 @@ impl TextToSpeech for ElevenLabs {
 struct Requests {
     shared: Arc<Shared>,
     config: ElevenLabsConfig,
+    spoken: Count,
 }
 
 impl Voice for Requests {
@@ -258,6 +261,6 @@ impl Voice for Requests {
         _reply: ReplyId,
         clauses: BoxStream<'static, String>,
     ) -> BoxStream<'static, Result<SpeechEvent, ProviderError>> {
-        speak_over_http(self.shared.clone(), self.config.clone(), clauses)
+        speak_over_http(self.shared.clone(), self.config.clone(), clauses, self.spoken.clone())
     }
 }

@@ -104,6 +104,8 @@ pub struct Contexts {
     /// A context that should have ended did not.
     worn: bool,
     dropped: u64,
+    /// Characters that were given out to be sent.
+    sent_chars: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +158,7 @@ impl Contexts {
             opened: (SessionTime::ZERO, Duration::ZERO),
             worn: false,
             dropped: 0,
+            sent_chars: 0,
         }
     }
 
@@ -349,6 +352,11 @@ impl Contexts {
         self.state == State::Over
     }
 
+    /// Characters of text that were given out to be sent since this was asked last.
+    pub fn take_sent_chars(&mut self) -> u64 {
+        std::mem::take(&mut self.sent_chars)
+    }
+
     /// Pieces that came for contexts that were left.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -392,6 +400,7 @@ impl Contexts {
             let Some(live) = self.live.iter_mut().find(|live| live.id == id) else { continue };
             while let Some(text) = entry.unsent.pop_front() {
                 self.outbox.push_back(wire::encode_text(Some(id), &text, true));
+                self.sent_chars += text.chars().count() as u64;
                 live.note_sent(now);
                 self.last_sent = now;
             }

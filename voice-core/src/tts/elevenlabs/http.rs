@@ -26,6 +26,8 @@ pub struct SpeechRequest {
     pub id: u32,
     /// What to send.
     pub body: String,
+    /// Characters of text in it.
+    pub chars: usize,
 }
 
 impl std::fmt::Debug for SpeechRequest {
@@ -183,7 +185,8 @@ impl HttpReply {
         let start = self.spoken.duration();
         self.asked = Some(Asked { id, line: Vec::new(), start, reached: Duration::ZERO });
         // `advance` took those without a body.
-        Some(SpeechRequest { id, body: clause.body.unwrap_or_default() })
+        let chars = clause.text.chars().count();
+        Some(SpeechRequest { id, body: clause.body.unwrap_or_default(), chars })
     }
 
     /// The next piece of speech.

@@ -529,7 +529,8 @@ mod tests {
         let error = builder().language("de-DE").build().expect_err("it cannot");
         assert!(error.to_string().contains("eleven_turbo_v2") && error.to_string().contains("_v2_5"));
         let config = builder().model("eleven_flash_v2_5").build().expect("fine");
-        let options = VoiceOptions { voice: "george".into(), language: "de-AT".into() };
+        let options =
+            VoiceOptions { voice: "george".into(), language: "de-AT".into(), ..VoiceOptions::default() };
         let call = config.for_call(&options).expect("fine");
         assert_eq!(call.voice().id(), Some("JBFqnCBsd6RMkjVDRZzb"));
         assert_eq!(call.language.as_deref(), Some("de"));

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::client::{Shared, Slot, retry_after};
 use super::{ElevenLabsConfig, HttpReply, PROVIDER, wire};
 use crate::error::ProviderError;
+use crate::metrics::Count;
 use crate::net::http::{Body, beginning, body};
 use crate::tts::SpeechEvent;
 use crate::wire::MOST_ERROR_BODY;
@@ -20,10 +21,20 @@ pub(super) fn speak_over_http(
     shared: Arc<Shared>,
     config: ElevenLabsConfig,
     clauses: BoxStream<'static, String>,
+    spoken: Count,
 ) -> BoxStream<'static, Result<SpeechEvent, ProviderError>> {
     let reply = HttpReply::new(config.clone(), true);
-    let speech =
-        Speech { shared, config, clauses, reply, slot: None, address: None, answer: None, over: false };
+    let speech = Speech {
+        shared,
+        config,
+        clauses,
+        reply,
+        spoken,
+        slot: None,
+        address: None,
+        answer: None,
+        over: false,
+    };
     stream::unfold(speech, |mut speech| async move { speech.next().await.map(|piece| (piece, speech)) })
         .boxed()
 }
@@ -33,6 +44,8 @@ struct Speech {
     config: ElevenLabsConfig,
     clauses: BoxStream<'static, String>,
     reply: HttpReply,
+    /// Where what the service takes is counted.
+    spoken: Count,
     slot: Option<Slot>,
     address: Option<String>,
     /// The answer that is being read, and the request it is to.
@@ -75,6 +88,7 @@ impl Speech {
         if let Some(request) = self.reply.poll_request() {
             self.slot = Some(Slot::take(&self.shared)?);
             let body = self.ask(request.body).await?;
+            self.spoken.add(request.chars as u64);
             self.answer = Some((request.id, body));
             return Ok(());
         }

@@ -20,6 +20,7 @@ use super::client::{Shared, Slot, retry_after};
 use super::{ContextEvent, Contexts, ElevenLabsConfig, PROVIDER, wire};
 use crate::error::ProviderError;
 use crate::ids::ReplyId;
+use crate::metrics::Count;
 use crate::net::{ConnectError, Incoming, Socket};
 use crate::resilience::{Remedy, Seed, judge};
 use crate::time::SessionTime;
@@ -32,7 +33,12 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Connects at once. The task behind it ends with the voice: then nobody tells it anything any more.
-    pub(super) fn open(shared: Arc<Shared>, config: ElevenLabsConfig, runtime: &Handle) -> Self {
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        config: ElevenLabsConfig,
+        spoken: Count,
+        runtime: &Handle,
+    ) -> Self {
         let (told, orders) = mpsc::channel(WAITING);
         let line = Line {
             contexts: Contexts::new(config.clone(), shared.limits.contexts),
@@ -44,6 +50,7 @@ impl Sockets {
             link: Link::None { until: None },
             leaving: None,
             replies: Vec::new(),
+            spoken,
             config,
             shared,
         };
@@ -161,6 +168,8 @@ struct Line {
     /// A socket that is used up and says good-bye.
     leaving: Option<BoxFuture<'static, ()>>,
     replies: Vec<Spoken>,
+    /// Where what was sent is counted.
+    spoken: Count,
 }
 
 impl Line {
@@ -297,6 +306,7 @@ impl Line {
                     break;
                 }
             }
+            self.spoken.add(self.contexts.take_sent_chars());
             while let Some(event) = self.contexts.poll_event() {
                 idle = false;
                 self.handle_event(event);
