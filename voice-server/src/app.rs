@@ -17,6 +17,8 @@ use crate::auth::{self, Auth};
 use crate::cache::Caching;
 use crate::cli::print::say;
 use crate::config::Config;
+use crate::context::{ContextFactory, SampleListings};
+use crate::cost::Prices;
 use crate::data::{
     DEMO_ORGANIZATION, DataError, NewProperty, PostgresStore, PropertyFilter, PropertySort, SqliteStore,
     Store, Timestamp,
@@ -69,6 +71,8 @@ pub struct App {
     pub event_limits: events::Limits,
     /// The health of the parts.
     pub health: health::Health,
+    /// What providers charge.
+    pub prices: Arc<Prices>,
     /// What is counted.
     pub metrics: Metrics,
     /// The object storage.
@@ -103,6 +107,7 @@ impl App {
         if store.organization(organization).await?.is_none() {
             return Err(Failure::Organization);
         }
+        let prices = Arc::new(Prices::load(config.prices.as_deref())?);
         let auth = Auth::new(&config).map_err(Failure::Auth)?;
         if config.is_unconfigured() {
             auth::demo::prepare(&*store, &auth.passwords).await.map_err(|error| match error {
@@ -131,6 +136,7 @@ impl App {
             events: hub,
             event_limits: events::Limits::default(),
             health: health::Health::default(),
+            prices,
             metrics,
             shutdown,
         })
@@ -305,12 +311,13 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let setup = app.setup_secret().await?;
     say!("{}", app.greeting(address, setup.as_deref()));
     let cache = app.cache.clone();
+    let context = ContextFactory::new(app.store.clone(), Arc::new(SampleListings), app.metrics.clone());
     let signals = tokio::spawn(shutdown::on_signal(trigger));
     // Pages, data and health are there at once; the models come a moment later, and calls wait for them.
     let begun = Instant::now();
     let engine = async {
         let (built, nearby) =
-            tokio::join!(engine::start(&config, &arrival, &cache), providers::nearby(&config));
+            tokio::join!(engine::start(&config, &arrival, &cache, context), providers::nearby(&config));
         let built = built?;
         say!("{}", told(&Answerer::stages(&*built), nearby.as_deref(), begun.elapsed()));
         std::future::pending::<Result<Infallible, Failure>>().await

@@ -19,6 +19,7 @@ use voice_core::turn::Policy;
 
 use crate::cache::Caching;
 use crate::config::Config;
+use crate::context::ContextFactory;
 use crate::error::Failure;
 use crate::phrases::SharedPhrases;
 use crate::providers::{Cloud, LineUp, Service};
@@ -38,6 +39,8 @@ pub struct Built {
     pub speaks: bool,
     /// The names of the recognisers, the answerers and the voices, in order.
     pub(crate) names: [Vec<&'static str>; 3],
+    /// Makes the sources of what is known for a call. `None`: nothing is.
+    pub(crate) context: Option<ContextFactory>,
     /// The stages with several providers.
     pub(crate) line_ups: Vec<LineUp>,
     /// ElevenLabs, where it serves a stage.
@@ -71,6 +74,7 @@ impl Built {
             hears: true,
             speaks: true,
             names: [vec![stt], vec![llm], vec![tts]],
+            context: None,
             line_ups: Vec::new(),
             elevenlabs: None,
             phrases: None,
@@ -78,6 +82,13 @@ impl Built {
             warming: None,
             headroom: None,
         }
+    }
+
+    /// The same with facts for its calls.
+    #[must_use]
+    pub fn with_context(mut self, context: ContextFactory) -> Self {
+        self.context = Some(context);
+        self
     }
 
     /// Takes the greeting's sound from an earlier start; what is missing is spoken once, beside everything else.
@@ -113,6 +124,7 @@ pub(crate) async fn start(
     config: &Config,
     arrival: &Arrival,
     cache: &Caching,
+    context: ContextFactory,
 ) -> Result<Arc<Built>, Failure> {
     if is_incomplete() {
         arrival.fetching();
@@ -120,6 +132,7 @@ pub(crate) async fn start(
         arrival.loading();
     }
     let mut built = build(config, Policy::default()).await?;
+    built.context = Some(context);
     built.make_greeting_ready(&config.data, cache).await;
     let built = Arc::new(built);
     arrival.ready(built.clone());
@@ -202,6 +215,7 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         hears,
         speaks,
         names,
+        context: None,
         line_ups,
         elevenlabs,
         phrases: stages.phrases,

@@ -13,6 +13,9 @@ pub enum Failure {
     /// The settings are wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The price table cannot be used.
+    #[error(transparent)]
+    Prices(#[from] crate::cost::PricesError),
     /// The database cannot be opened.
     #[error("{}", Self::sentence(.0))]
     Data(#[from] DataError),
@@ -49,7 +52,11 @@ impl Failure {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Config(_) | Self::Organization | Self::Redis(_) | Self::Storage(StorageError::Settings(_))
+            Self::Config(_)
+                | Self::Organization
+                | Self::Prices(_)
+                | Self::Redis(_)
+                | Self::Storage(StorageError::Settings(_))
         )
     }
 

@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use voice_core::context::LookUp;
 use voice_core::resilience::{BreakerState, MemberStatus};
 use voice_core::tts::phrases::PhraseStats;
 
@@ -31,6 +32,7 @@ struct Counted {
     turns: Counter,
     interrupted: Counter,
     latency: Family<Stage, Histogram>,
+    look_ups: Family<LookedUp, Counter>,
     cache: CacheCounters,
     redis_failures: Family<Part, Counter>,
     events: EventCounters,
@@ -78,6 +80,11 @@ pub struct EventCounters {
     pub subscribers: Gauge,
     /// Sockets that were closed because their client reads too slowly.
     pub slow: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookedUp {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -174,7 +181,22 @@ impl Default for Metrics {
             "Sockets of live events that were closed because their client reads too slowly",
             events.slow.clone(),
         );
-        Self(Arc::new(Counted { registry, turns, interrupted, latency, cache, redis_failures, events }))
+        let look_ups = Family::<LookedUp, Counter>::default();
+        registry.register(
+            "voice_context_look_ups",
+            "Turns by what came of looking up what is known: found while the caller spoke, after it, or answered without",
+            look_ups.clone(),
+        );
+        Self(Arc::new(Counted {
+            registry,
+            turns,
+            interrupted,
+            latency,
+            look_ups,
+            cache,
+            redis_failures,
+            events,
+        }))
     }
 }
 
@@ -192,6 +214,17 @@ impl Metrics {
     /// Counts failures of Redis, for a part of the server that uses it.
     pub fn redis_failures(&self, part: &'static str) -> Counter {
         self.0.redis_failures.get_or_create_owned(&Part { part })
+    }
+
+    /// Counts what came of looking up facts for a turn.
+    pub fn note_look_up(&self, outcome: LookUp) {
+        let outcome = match outcome {
+            LookUp::Ahead => "ahead",
+            LookUp::InTime => "in_time",
+            LookUp::Late => "late",
+            LookUp::Failed => "failed",
+        };
+        self.0.look_ups.get_or_create(&LookedUp { outcome }).inc();
     }
 
     /// Counts a turn. A greeting is none.
@@ -331,6 +364,9 @@ mod tests {
         metrics.note_turn(&turn(0, false));
         metrics.note_turn(&turn(1, false));
         metrics.note_turn(&turn(2, true));
+        metrics.note_look_up(LookUp::Ahead);
+        metrics.note_look_up(LookUp::Ahead);
+        metrics.note_look_up(LookUp::Late);
         metrics.cache().note_look(Area::Property, true);
         metrics.cache().note_look(Area::Context, false);
         metrics.cache().note_stale(Area::Property);
@@ -356,6 +392,8 @@ mod tests {
             "voice_calls 2",
             "voice_turns_total 2",
             "voice_turns_interrupted_total 1",
+            "voice_context_look_ups_total{outcome=\"ahead\"} 2",
+            "voice_context_look_ups_total{outcome=\"late\"} 1",
             "voice_turn_latency_seconds_count{stage=\"total\"} 2",
             "voice_turn_latency_seconds_bucket{le=\"0.3\",stage=\"total\"} 2",
             "voice_turn_latency_seconds_bucket{le=\"0.2\",stage=\"total\"} 0",

@@ -21,6 +21,7 @@ use super::{List, id_of, revision};
 use crate::app::App;
 use crate::auth::tickets::Purpose;
 use crate::auth::{self, Identity, Right};
+use crate::cost::Account;
 use crate::data::{
     CallEnd, Consent, Conversation, ConversationChange, ConversationDetail, ConversationFilter, Cursor,
     DataError, NewConversation, Status, Timestamp, Turn,
@@ -328,13 +329,17 @@ pub async fn write(
         let found = app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
         let begun = Timestamp::now();
         let earlier = found.turns.iter().rev().take(EARLIER).rev();
+        let account = Account::start(app.prices.clone());
         let written = Written {
             id,
             organization,
+            caller: who.known(found.conversation.client_phone.as_deref()),
+            meter: account.meter.clone(),
             earlier: earlier.map(|turn| (turn.said.clone(), turn.heard.clone())).collect(),
             text: text.clone(),
         };
         let reply = app.answerer.write(written, ANSWER_LIMIT).await.map_err(not_written)?;
+        tracing::info!(conversation = %id, cost_usd = account.cost().usd(), "a written message was answered");
         let since = |moment: Timestamp| {
             (moment.as_millis() - found.conversation.created_at.as_millis()).unsigned_abs()
         };

@@ -17,7 +17,7 @@ use super::tickets::{Purpose, Ticket};
 use super::{keys, origins};
 use crate::api::access;
 use crate::app::App;
-use crate::data::{Conversation, DataError, NewConversation, Status, Timestamp};
+use crate::data::{self, Conversation, DataError, NewConversation, Status, Timestamp};
 use crate::http::Problem;
 
 /// Milliseconds of a day.
@@ -203,6 +203,17 @@ impl Caller {
         }
     }
 
+    /// Who this is for the record and for what is known of earlier calls. A number that the conversation names counts only
+    /// where it was told by somebody who is believed about it; one that does not count belongs to somebody, perhaps
+    /// another than the user whose ticket it is, so nobody is known then.
+    pub fn known(&self, phone: Option<&str>) -> Option<data::Caller> {
+        match phone {
+            Some(phone) if self.trusted_phone => Some(data::Caller::Phone(phone.to_owned())),
+            Some(_) => None,
+            None => self.user.map(data::Caller::User),
+        }
+    }
+
     /// A place among the calls of the caller's key and address. It must live as long as the call.
     ///
     /// # Errors
@@ -284,6 +295,33 @@ mod tests {
         ] {
             let found = in_query(query, "ticket").map_err(|problem| problem.status().as_u16());
             assert_eq!(found, expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_caller_is_known_by_a_number_that_counts_or_as_the_user_and_never_by_a_claimed_number() {
+        let user = Uuid::from_u128(7);
+        let caller = |trusted_phone, user| Caller {
+            organization: Uuid::nil(),
+            conversation: Uuid::nil(),
+            user,
+            key: None,
+            trusted_phone,
+            is_anonymous: false,
+            address: IpAddr::from([127, 0, 0, 1]),
+            counted: Counted::default(),
+            ticket: None,
+        };
+        let phone = || data::Caller::Phone("+15550100".to_owned());
+        for (trusted, of, named, expected) in [
+            (true, None, Some("+15550100"), Some(phone())),
+            (true, Some(user), Some("+15550100"), Some(phone())),
+            (true, None, None, None),
+            (false, Some(user), None, Some(data::Caller::User(user))),
+            (false, Some(user), Some("+15550100"), None),
+            (false, None, Some("+15550100"), None),
+        ] {
+            assert_eq!(caller(trusted, of).known(named), expected, "{trusted} {of:?} {named:?}");
         }
     }
 }

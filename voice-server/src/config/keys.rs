@@ -31,6 +31,8 @@ pub enum Kind {
     SocketAddress,
     /// A folder.
     Folder,
+    /// A file.
+    File,
     /// `true` or `false`.
     Switch,
     /// Any text.
@@ -67,6 +69,7 @@ impl Kind {
         match self {
             Self::SocketAddress => "address:port".into(),
             Self::Folder => "folder".into(),
+            Self::File => "file".into(),
             Self::Switch => "true or false".into(),
             Self::Text => "text".into(),
             Self::Secret => "secret text".into(),
@@ -408,6 +411,15 @@ pub const KEYS: &[Key] = &[
          request. 0: none.",
     )
     .in_unit("MiB"),
+    key(
+        "VOICE_PRICES",
+        "providers.prices",
+        Kind::File,
+        "unset",
+        By("cost"),
+        "TOML file with what providers charge, taken before the packaged price table, whose form it has. Unset: the \
+         packaged prices alone.",
+    ),
     key(
         "ELEVENLABS_API_KEY",
         "elevenlabs.api_key",

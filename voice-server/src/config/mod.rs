@@ -89,6 +89,8 @@ pub struct Config {
     pub tts: Option<Vec<&'static str>>,
     /// MiB of memory for what the voice has said; 0 for none. Default: 32.
     pub phrase_cache: usize,
+    /// Prices that come before the packaged ones. Unset: only those.
+    pub prices: Option<PathBuf>,
     /// ElevenLabs, for speech and recognition.
     pub elevenlabs: CloudSettings,
     /// An OpenAI-compatible server, for answers and recognition.
@@ -134,6 +136,7 @@ impl Default for Config {
             llm: None,
             tts: None,
             phrase_cache: 32,
+            prices: None,
             elevenlabs: CloudSettings::default(),
             openai: CloudSettings::default(),
             deepgram: CloudSettings::default(),
@@ -343,6 +346,7 @@ impl Config {
             llm: choice("VOICE_LLM"),
             tts: choice("VOICE_TTS"),
             phrase_cache: size("VOICE_PHRASE_CACHE", plain.phrase_cache),
+            prices: text("VOICE_PRICES").map(PathBuf::from),
             elevenlabs: CloudSettings {
                 key: key("ELEVENLABS_API_KEY"),
                 base_url: own("ELEVENLABS_BASE_URL"),
@@ -380,7 +384,7 @@ impl Config {
 fn is_sound(kind: Kind, text: &str) -> bool {
     match kind {
         Kind::SocketAddress => parse::socket_address(text).is_some(),
-        Kind::Folder | Kind::Text | Kind::Secret | Kind::Secrets => !text.contains('\0'),
+        Kind::Folder | Kind::File | Kind::Text | Kind::Secret | Kind::Secrets => !text.contains('\0'),
         Kind::Switch => parse::switch(text).is_some(),
         Kind::Url(schemes) => parse::url(text, schemes).is_some(),
         Kind::Choices(words) => parse::choices(text, words).is_some(),

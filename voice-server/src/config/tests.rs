@@ -90,7 +90,7 @@ fn unknown_toml_keys_and_sections_stop_the_start_by_their_names() {
 fn every_setting_refuses_a_malformed_value_by_its_name() {
     for key in KEYS {
         let wrong = match key.kind {
-            Kind::Folder | Kind::Text | Kind::Secret | Kind::Secrets => continue,
+            Kind::Folder | Kind::File | Kind::Text | Kind::Secret | Kind::Secrets => continue,
             Kind::LogFilter => "a=b=c",
             Kind::Keys(_) => "c2hvcnQ=",
             Kind::FolderOrUrl => "ftp://example.com",

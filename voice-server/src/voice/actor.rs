@@ -32,7 +32,8 @@ use super::outbox::{Item, Outbox};
 use super::query::Asked;
 use super::recorder::{QUEUE, Recorder};
 use super::registry::Seat;
-use crate::data::{Store, Timestamp};
+use crate::cost::Account;
+use crate::data::{Caller, Store, Timestamp};
 use crate::events::Publisher;
 use crate::metrics::Metrics;
 use crate::recording::{CallRecording, Plan};
@@ -57,6 +58,10 @@ pub struct Socket {
     pub(super) id: Uuid,
     /// The conversation's organization.
     pub(super) organization: Uuid,
+    /// Who calls, as far as it is sure.
+    pub(super) caller: Option<Caller>,
+    /// What the call's providers cost.
+    pub(super) account: Account,
     /// When the conversation was created, by the wall and by the clock that never jumps.
     pub(super) created: (Timestamp, Instant),
     /// Where turns are stored.
@@ -109,6 +114,7 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         organization: socket.organization,
         conversation: socket.id,
         created: socket.created,
+        account: socket.account.clone(),
         publisher: Some(socket.publisher.clone()),
     };
     socket.publisher.started();
@@ -120,6 +126,9 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
     };
     let call = Call {
         id: socket.id,
+        organization: socket.organization,
+        caller: socket.caller,
+        account: socket.account,
         profile: socket.profile,
         limits,
         outbox: Outbox::default(),
@@ -150,6 +159,9 @@ async fn goodbye(reader: Reader, mut writer: Writer, code: u16, reason: &str) {
 
 struct Call {
     id: Uuid,
+    organization: Uuid,
+    caller: Option<Caller>,
+    account: Account,
     profile: Profile,
     limits: Limits,
     outbox: Outbox,
@@ -203,6 +215,9 @@ impl Call {
         let sound = plan.clone().map(|plan| plan.begin(greets));
         let options = CallOptions {
             id: self.id,
+            organization: self.organization,
+            caller: self.caller.clone(),
+            meter: self.account.meter.clone(),
             input: asked.input.flatten(),
             output: asked.output.unwrap_or(OutputFormat::Wav),
             profile: self.profile,
@@ -304,7 +319,8 @@ impl Call {
             }
         }
         tracing::info!(
-            conversation = %self.id, end = %describe(&end), seconds = self.activity.begun().elapsed().as_secs(), "a call ended"
+            conversation = %self.id, end = %describe(&end), seconds = self.activity.begun().elapsed().as_secs(),
+            cost_usd = self.account.cost().usd(), "a call ended"
         );
         let writer = written.and_then(Result::ok);
         close(end, read, reading, writer).await;

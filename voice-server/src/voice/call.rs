@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use uuid::Uuid;
+use voice_core::metrics::Meter;
 use voice_core::session::Tap;
 
 use super::actor::{self, Socket};
@@ -21,6 +22,12 @@ use crate::recording::Plan;
 pub struct CallOptions {
     /// The conversation's id.
     pub id: Uuid,
+    /// Whose calls it belongs to.
+    pub organization: Uuid,
+    /// Who calls, as far as it is sure when the call begins. Nothing that is said in it changes this.
+    pub caller: Option<crate::data::Caller>,
+    /// Where what the call uses of its providers is counted.
+    pub meter: Meter,
     /// What the caller's audio is declared to be. Unset: recognised from its bytes.
     pub input: Option<DeclaredInput>,
     /// What the caller wants to hear.
@@ -301,6 +308,10 @@ pub struct Written {
     pub id: Uuid,
     /// Whose it is.
     pub organization: Uuid,
+    /// Who writes, as far as it is sure.
+    pub caller: Option<crate::data::Caller>,
+    /// Where what the answer uses of its providers is counted.
+    pub meter: Meter,
     /// Earlier exchanges, oldest first: what the caller said, and what was heard or read of the answer.
     pub earlier: Vec<(String, String)>,
     /// What is asked now.

@@ -7,7 +7,6 @@ use futures::future::BoxFuture;
 use voice_core::audio::{Channels, FormatError, SampleRate};
 use voice_core::ids::{ReplyId, SessionId};
 use voice_core::ingress::Declared;
-use voice_core::metrics::Meter;
 use voice_core::session as core;
 use voice_core::session::{PlayoutClock, Session, SessionEnd, SessionOptions, SessionSender};
 use voice_core::tts::phrases::PhraseCache;
@@ -43,6 +42,8 @@ impl Answerer for Built {
         let fault = |error: FormatError| Refused::Fault(error.to_string());
         let input = options.input.map(declared).transpose().map_err(fault)?;
         let full = options.profile == Profile::Full;
+        let context = self.context.as_ref();
+        let context = context.map(|context| context.source(options.organization, options.caller));
         let session = self
             .engine
             .open(SessionOptions {
@@ -57,8 +58,8 @@ impl Answerer for Built {
                 }),
                 playout: PlayoutClock::Wall,
                 tap: options.recording.tap,
-                meter: Meter::default(),
-                context: None,
+                meter: options.meter,
+                context,
             })
             .map_err(|error| Refused::Fault(error.to_string()))?;
         Ok((session.sender(), Heard { session, _share: share }))
@@ -101,14 +102,9 @@ impl Answerer for Built {
 
     fn write(&self, written: Written, limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
         Box::pin(async move {
-            let Written { id, earlier, text, .. } = written;
-            let question = core::Question {
-                session: SessionId(id),
-                earlier,
-                text,
-                meter: Meter::default(),
-                context: None,
-            };
+            let Written { id, organization, caller, meter, earlier, text } = written;
+            let context = self.context.as_ref().map(|context| context.source(organization, caller));
+            let question = core::Question { session: SessionId(id), earlier, text, meter, context };
             self.engine.answer(question, limit).await.map_err(|error| {
                 tracing::warn!(conversation = %id, %error, "a written question was not answered");
                 NotWritten::Failed

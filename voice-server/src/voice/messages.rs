@@ -312,6 +312,9 @@ mod tests {
     fn every_server_message_has_its_type_and_seq() {
         let options = CallOptions {
             id: Uuid::nil(),
+            organization: Uuid::nil(),
+            caller: None,
+            meter: voice_core::metrics::Meter::default(),
             input: Some(DeclaredInput::Pcm16 { rate: 16_000, channels: 1 }),
             output: OutputFormat::Pcm16 { rate: 24_000 },
             profile: Profile::Full,

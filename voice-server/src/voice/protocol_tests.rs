@@ -91,6 +91,9 @@ fn check(schema: &Value, value: &Value) -> Result<(), String> {
 fn written() -> Vec<Message> {
     let options = |input, output| CallOptions {
         id: Uuid::nil(),
+        organization: Uuid::nil(),
+        caller: None,
+        meter: voice_core::metrics::Meter::default(),
         input,
         output,
         profile: Profile::Full,

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::call::TurnRecord;
 use super::dating::Dated;
 use super::messages::ledger_ms;
+use crate::cost::{Account, Cost};
 use crate::data::{CallEnd, DataError, Store, Timestamp, Turn};
 use crate::events::Publisher;
 
@@ -35,6 +36,8 @@ pub(super) struct Recorder {
     pub(super) conversation: Uuid,
     /// When it was created, by the wall and by the clock that never jumps.
     pub(super) created: (Timestamp, Instant),
+    /// What its providers cost.
+    pub(super) account: Account,
     /// Tells those who watch; `None` where nobody can.
     pub(super) publisher: Option<Arc<Publisher>>,
 }
@@ -67,7 +70,9 @@ impl Recorder {
         }
         // Turns are dated from the begin too: a wall clock that is set back in a call ends it not before its last turn.
         let at = created.plus_millis(since_begin());
-        let write = || self.store.end_conversation(self.organization, self.conversation, CallEnd::at(at));
+        let Cost { report, micros } = self.account.cost();
+        let end = CallEnd { at, cost: Some(report), cost_micros: micros };
+        let write = || self.store.end_conversation(self.organization, self.conversation, end.clone());
         if let Err(error) = persist(write).await {
             tracing::error!(conversation = %self.conversation, %error, "the end of a call was not stored");
         }
@@ -113,7 +118,10 @@ fn stored(Dated { record, started_ms, reply_started_ms }: Dated) -> Turn {
 
 #[cfg(test)]
 mod tests {
+    use voice_core::metrics::Measure;
+
     use super::*;
+    use crate::cost::Prices;
     use crate::data::{ConversationStore as _, DEMO_ORGANIZATION, NewConversation, SqliteStore};
 
     #[tokio::test]
@@ -141,17 +149,21 @@ mod tests {
         let now = u64::try_from(begun.elapsed().as_millis()).expect("a short test");
         turns_in.try_send(Dated { record, started_ms: now, reply_started_ms: now }).expect("room");
         drop(turns_in);
+        let account = Account::start(Arc::new(Prices::load(None).expect("a table")));
+        account.meter.count("deepgram", "nova-3", Measure::Audio, false).add(60 * 16_000);
         let recorder = Recorder {
             store: store.clone(),
             organization,
             conversation: id,
             created: (created_at, begun),
+            account: account.clone(),
             publisher: None,
         };
         recorder.run(turns, |_| {}).await;
         let found = store.conversation(organization, id).await.expect("a store").expect("stored");
         let ended = found.conversation.ended_at.expect("ended");
         assert_eq!(found.transcript.len(), 2);
+        assert_eq!(found.conversation.cost, Some(account.cost().report));
         assert!(
             found.transcript.iter().all(|line| created_at <= line.started_at && line.started_at <= ended)
         );

@@ -23,6 +23,7 @@ use super::registry::Seat;
 use crate::api::id_of;
 use crate::app::App;
 use crate::auth;
+use crate::cost::Account;
 use crate::data::Timestamp;
 use crate::events::Publisher;
 use crate::http::Problem;
@@ -75,10 +76,12 @@ pub async fn upgrade(
         .map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
     let mut created = (Timestamp::now(), Instant::now());
     let mut place = None;
+    let mut known = caller.known(None);
     if matches!(seat, Seat::Taken(_)) {
         place = Some(caller.place(&app).await?);
         if let Some(before) = caller.join(&app, created.0).await? {
             created = (before.created_at, since(before.created_at, created));
+            known = caller.known(before.client_phone.as_deref());
         }
         caller.redeem(&app).await?;
     }
@@ -92,6 +95,8 @@ pub async fn upgrade(
         seat,
         id,
         organization: caller.organization,
+        caller: known,
+        account: Account::start(app.prices.clone()),
         created,
         store: app.store.clone(),
         publisher: Arc::new(Publisher::new(app.events.clone(), caller.organization, id)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use voice_fixtures::standin::{Answer, Answers, Cloud, Endpoint, Script, Transcripts};
+use voice_fixtures::standin::{Answer, Answers, Cloud, Endpoint, LogEvent, Script, Transcripts};
 
 use crate::caller::Caller;
 use crate::server::{Folder, Server, ask as ask_for, conversation, has_weights, turns};
@@ -76,6 +76,7 @@ async fn a_call_over_the_cloud_is_answered_and_its_log_has_no_key_and_no_word() 
         for endpoint in [hearing, Endpoint::Chat, Endpoint::TtsMulti] {
             assert!(cloud.seen().requests(endpoint) > 0, "{stt}: {endpoint:?} was not asked");
         }
+        assert_cost(&stored, &cloud, stt, hearing);
         let health = ask_for(server.address, "/health", &["Host: localhost"]).await.body;
         assert!(
             health.contains("\"elevenlabs\":true") && health.contains("\"status\":\"healthy\""),
@@ -97,6 +98,48 @@ async fn a_call_over_the_cloud_is_answered_and_its_log_has_no_key_and_no_word() 
             assert!(!log.contains(secret), "{stt}: {secret} stands in the log");
         }
     }
+}
+
+/// The report tells what reached the stand-ins, to the character and the sample.
+fn assert_cost(stored: &Value, cloud: &Cloud, stt: &str, hearing: Endpoint) {
+    let items = stored["cost"]["items"].as_array().expect("items");
+    let of = |provider: &str, what: &str| {
+        let found = items.iter().find(|item| item["provider"] == provider && item["what"] == what);
+        found.unwrap_or_else(|| panic!("{stt}: no {what} of {provider}: {stored}"))
+    };
+    let quantity = |item: &Value| item["quantity"].as_f64().expect("a number");
+    let spoken: usize = cloud
+        .seen()
+        .messages(Endpoint::TtsMulti)
+        .iter()
+        .filter_map(|message| serde_json::from_str::<Value>(message).ok())
+        .filter_map(|message| {
+            message["text"].as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
+        })
+        .map(|text| text.chars().count())
+        .sum();
+    assert!(spoken >= ANSWER.len());
+    assert_eq!(quantity(of("elevenlabs", "speech")) as usize, spoken, "{stt}: {stored}");
+    let heard = quantity(of(stt, "recognition"));
+    let bytes: u64 = cloud
+        .seen()
+        .entries()
+        .iter()
+        .filter(|entry| entry.endpoint == hearing)
+        .map(|entry| if let LogEvent::Audio { bytes, .. } = entry.event { bytes } else { 0 })
+        .sum();
+    if hearing == Endpoint::Transcription {
+        assert!(heard > 0.5, "{stored}");
+    } else {
+        assert!((heard - bytes as f64 / 32_000.0).abs() < 0.001, "{stt}: {bytes} bytes came: {stored}");
+    }
+    for what in ["input", "output"] {
+        let item = of("openai", what);
+        assert!(quantity(item) > 0.0 && item.get("estimated").is_none(), "{stored}");
+    }
+    let sum: f64 = items.iter().map(|item| item["usd"].as_f64().expect("a price")).sum();
+    let total = stored["cost"]["totalUsd"].as_f64().expect("a total");
+    assert!(total > 0.0 && (total - sum).abs() < 1e-6, "{stored}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -328,7 +328,7 @@ impl Server {
     pub(crate) async fn with(wish: Wish) -> Self {
         let (answered, lines) = mpsc::unbounded_channel();
         let script = Arc::new(Script { lines: answered, refuse: wish.refuse.clone() });
-        Self::answering(script, lines, wish).await
+        Self::answering(|_| script, lines, wish).await
     }
 
     /// A server with another engine behind it; no line of it ever reaches the test.
@@ -338,12 +338,20 @@ impl Server {
 
     /// The same with wishes.
     pub(crate) async fn of_with(answerer: Arc<dyn AnyAnswerer>, wish: Wish) -> Self {
+        Self::over(|_| answerer, wish).await
+    }
+
+    /// The same with an engine that uses the server's store.
+    pub(crate) async fn over(
+        answerer: impl FnOnce(Arc<HeldStore>) -> Arc<dyn AnyAnswerer>,
+        wish: Wish,
+    ) -> Self {
         let (_, lines) = mpsc::unbounded_channel();
         Self::answering(answerer, lines, wish).await
     }
 
     async fn answering(
-        answerer: Arc<dyn AnyAnswerer>,
+        answerer: impl FnOnce(Arc<HeldStore>) -> Arc<dyn AnyAnswerer>,
         lines: mpsc::UnboundedReceiver<Line>,
         wish: Wish,
     ) -> Self {
@@ -357,7 +365,7 @@ impl Server {
         let config = Config { data: folder.clone(), ..wish.config };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut app = App::new(config, store.clone(), answerer, shutdown).await.unwrap();
+        let mut app = App::new(config, store.clone(), answerer(store.clone()), shutdown).await.unwrap();
         if let Some(limits) = wish.limits {
             app.limits = limits;
         }

@@ -4,6 +4,7 @@
 mod contract_numbers;
 mod harness;
 mod http_surface;
+mod known_callers;
 mod live_events;
 mod pages;
 mod properties;

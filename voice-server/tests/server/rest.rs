@@ -43,6 +43,10 @@ impl Api {
         Self { http, base: format!("http://{}", server.address), token: None }
     }
 
+    pub(crate) fn with_token(server: &Server, token: String) -> Self {
+        Self { token: Some(token), ..Self::anonymous(server) }
+    }
+
     pub(crate) fn token(&self) -> &str {
         self.token.as_deref().expect("signed in")
     }
