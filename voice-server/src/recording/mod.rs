@@ -35,6 +35,7 @@ use rescue::{Home, RescueError, UnderWay};
 
 use crate::config::Config;
 use crate::data::{RecordingMode, Store};
+use crate::disclosure;
 use crate::shutdown::Shutdown;
 use crate::storage::{Blobs, Keys, StorageError, make_private};
 
@@ -59,6 +60,8 @@ struct Inner {
     home: Home,
     folder: PathBuf,
     mode: RecordingMode,
+    /// Of the calls, and so of what is said in them.
+    language: String,
     /// Recordings that a call of this process works on.
     held: Mutex<HashSet<Uuid>>,
     uploads: Semaphore,
@@ -92,6 +95,7 @@ impl Archive {
             home: Home { blobs, keys, store },
             folder,
             mode: config.recording,
+            language: config.language.clone(),
             held: Mutex::default(),
             uploads: Semaphore::new(UPLOADS),
             part: PART,
@@ -112,7 +116,7 @@ impl Archive {
         };
         let wishes = Wishes {
             mode: settings.recording.unwrap_or(self.0.mode),
-            disclosure: settings.disclosure.filter(|text| !text.trim().is_empty()),
+            disclosure: disclosure::first_words(&settings, &self.0.language),
         };
         let days = settings.retention_days.unwrap_or(DAYS);
         (!wishes.is_empty()).then(|| Plan { archive: self.clone(), wishes, organization, conversation, days })

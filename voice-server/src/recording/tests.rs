@@ -52,6 +52,7 @@ impl World {
         Archive(Arc::new(Inner {
             home: Home { blobs, keys: self.keys.clone(), store: self.store.clone() },
             folder,
+            language: "en".to_owned(),
             mode: RecordingMode::Off,
             held: Mutex::default(),
             uploads: Semaphore::new(UPLOADS),
