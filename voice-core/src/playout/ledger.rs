@@ -49,6 +49,8 @@ pub struct Playout {
     queue: VecDeque<i16>,
     /// A piece was taken and has not left.
     taken: bool,
+    /// The client is away since then: nothing leaves, nothing is played.
+    paused: Option<SessionTime>,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,16 @@ impl Playout {
     /// Nothing queued. `clears`: the client can drop what it has buffered.
     pub fn new(shape: Shape, rate: SampleRate, clears: bool) -> Self {
         let queue = VecDeque::new();
-        Self { shape, rate, clears, busy_until: SessionTime::ZERO, current: None, queue, taken: false }
+        Self {
+            shape,
+            rate,
+            clears,
+            busy_until: SessionTime::ZERO,
+            current: None,
+            queue,
+            taken: false,
+            paused: None,
+        }
     }
 
     /// Rate of the samples that are pushed and sent.
@@ -198,7 +209,7 @@ impl Playout {
 
     /// When the next piece should leave.
     fn due(&self) -> Option<SessionTime> {
-        let speech = self.current.as_ref().filter(|_| !self.taken)?;
+        let speech = self.current.as_ref().filter(|_| !self.taken && self.paused.is_none())?;
         if !has_piece(self.shape, self.rate, speech, &self.queue) {
             return None;
         }
@@ -216,10 +227,54 @@ impl Playout {
     /// When everything of the reply will have been played, once all of it has left.
     pub fn played_at(&self) -> Option<(ReplyId, SessionTime)> {
         let speech = self.current.as_ref()?;
-        if !speech.finished || !self.queue.is_empty() || self.taken {
+        if !speech.finished || !self.queue.is_empty() || self.taken || self.paused.is_some() {
             return None;
         }
         Some((speech.reply, speech.play_head.unwrap_or(speech.not_before)))
+    }
+
+    /// Whether the client is away.
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// The client is away since `at`: until [`Self::resume`] nothing leaves, and nothing more counts as heard.
+    pub fn pause(&mut self, at: SessionTime) {
+        self.paused.get_or_insert(at);
+    }
+
+    /// The client is there again. It had received audio as far as `received` says and played that on while it was away;
+    /// what it missed, `again` long, is on its way to it once more. Gives by how much everything is later now.
+    pub fn resume(
+        &mut self,
+        now: SessionTime,
+        received: Option<(ReplyId, Duration)>,
+        again: Duration,
+    ) -> Duration {
+        let Some(since) = self.paused.take() else { return Duration::ZERO };
+        let rate = self.rate;
+        let Some((speech, head)) = self.current.as_mut().and_then(|s| s.play_head.map(|head| (s, head)))
+        else {
+            self.busy_until = self.busy_until.max(now + again);
+            return now.since(since);
+        };
+        let sent = rate.duration_of(speech.sent);
+        let received = match received {
+            Some((reply, upto)) if reply == speech.reply => upto.min(sent),
+            _ => Duration::ZERO,
+        };
+        let played = (speech.played(sent, since) + now.since(since)).min(received);
+        let resumed = now + (received - played) + again;
+        speech.reported = speech.reported.map(|_| (played, now));
+        speech.play_head = Some(resumed);
+        self.busy_until = resumed;
+        resumed.since(head)
+    }
+
+    /// Which part of its reply's audio a piece in hand is.
+    pub fn span(&self, piece: Piece) -> (Duration, Duration) {
+        let sent = self.current.as_ref().filter(|s| s.reply == piece.reply).map_or(0, |s| s.sent);
+        (self.rate.duration_of(sent), self.rate.duration_of(sent + piece.samples as u64))
     }
 
     /// Closes a reply that has been played.
@@ -238,20 +293,17 @@ impl Playout {
 
     /// Throws away what has not left and says which words of the reply were heard.
     pub fn clear(&mut self, reply: ReplyId, now: SessionTime) -> String {
+        let until = self.paused.map_or(now, |paused| paused.min(now));
+        let (rate, by_message) = (self.rate, self.shape == Shape::Messages && !self.clears);
         let Some(speech) = self.of(reply) else { return String::new() };
-        let (sent, head, reported) = (speech.sent, speech.play_head, speech.reported);
+        let sent = rate.duration_of(speech.sent);
+        // Without reports a message in flight cannot be taken back and is booked as heard.
+        let in_flight = by_message && speech.reported.is_none();
+        let played = if in_flight { sent } else { speech.played(sent, until) };
         let marks = std::mem::take(&mut speech.marks);
         self.queue.clear();
         self.current = None;
         self.taken = false;
-        let sent = self.rate.duration_of(sent);
-        let ahead = head.map_or(Duration::ZERO, |head| head.since(now));
-        let played = match reported {
-            Some((played, at)) => (played + now.since(at)).min(sent),
-            // Without reports a message in flight cannot be taken back and is booked as heard.
-            None if self.shape == Shape::Messages && !self.clears => sent,
-            None => sent.saturating_sub(ahead),
-        };
         if self.clears {
             self.busy_until = now;
         }
@@ -260,6 +312,16 @@ impl Playout {
 
     fn of(&mut self, reply: ReplyId) -> Option<&mut Speech> {
         self.current.as_mut().filter(|s| s.reply == reply)
+    }
+}
+
+impl Speech {
+    /// How much of what was sent has been played at `now`: by the client's reports, or else by the pacing.
+    fn played(&self, sent: Duration, now: SessionTime) -> Duration {
+        match self.reported {
+            Some((played, at)) => (played + now.since(at)).min(sent),
+            None => sent.saturating_sub(self.play_head.map_or(Duration::ZERO, |head| head.since(now))),
+        }
     }
 }
 
@@ -375,6 +437,42 @@ mod tests {
             }
         }
         assert_eq!(total, 5_300 * 16);
+    }
+
+    #[test]
+    fn a_client_that_is_away_hears_nothing_and_goes_on_where_it_was() {
+        let lead = Duration::from_millis(200);
+        let ms = Duration::from_millis;
+        // Frames to sample 700 ms are sent when the client drops at 500 ms, having played as long as that.
+        let dropped = || {
+            let mut playout = Playout::new(Shape::Frames { lead }, RATE, true);
+            speak(&mut playout, 2_000);
+            let (mut out, mut hand) = (Vec::new(), None);
+            for now in 0..=500 {
+                while send(&mut playout, at(now), &mut out, &mut hand).is_some() {}
+            }
+            playout.pause(at(500));
+            assert!(playout.poll(at(9_000), &mut out).is_none() && playout.played_at().is_none());
+            playout
+        };
+        assert_eq!(dropped().clear(REPLY, at(9_000)).trim_end(), "one two", "what was played by the drop");
+        // All that was sent had come, and was played on during the gap: the next frame is due at once.
+        let mut playout = dropped();
+        playout.resume(at(5_500), Some((REPLY, ms(700))), ms(0));
+        assert_eq!(playout.poll_timeout(), Some(at(5_300)));
+        // Only 200 ms had come: the other 500 are sent again, and are not heard yet.
+        let mut playout = dropped();
+        playout.resume(at(5_500), Some((REPLY, ms(200))), ms(500));
+        assert_eq!(playout.poll_timeout(), Some(at(5_800)));
+        assert_eq!(playout.clear(REPLY, at(5_500)).trim_end(), "one");
+        // A short gap: the player still had something when the client was back.
+        let mut playout = dropped();
+        playout.resume(at(550), Some((REPLY, ms(700))), ms(0));
+        assert_eq!(playout.poll_timeout(), Some(at(500)));
+        // The client's own reports say more than the pacing.
+        let mut playout = dropped();
+        playout.handle_position(REPLY, ms(200), at(500));
+        assert_eq!(playout.clear(REPLY, at(9_000)).trim_end(), "one");
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub(super) struct Driver {
     /// No voice can answer: the packaged sentence is being played, and nothing follows it.
     farewell: bool,
     muted: bool,
+    /// The caller's bytes broke off, and what came before is still being taken.
+    breaking: bool,
     input_over: Option<Over>,
     drained: bool,
     refused: Option<IngressError>,
@@ -149,6 +151,7 @@ impl Driver {
             scoring: None,
             farewell: false,
             muted: false,
+            breaking: false,
             input_over: None,
             drained: false,
             refused: None,
@@ -225,6 +228,7 @@ impl Driver {
                 }
                 moved = true;
             }
+            moved |= self.pass_break();
             moved |= self.finish_if_over();
             if !moved {
                 self.drain_commands();
@@ -257,6 +261,7 @@ impl Driver {
     fn deadline(&self) -> SessionTime {
         let playout = match &self.outgoing {
             _ if !self.exits.has_room() => Some(self.clock.now() + FULL_QUEUE_RETRY),
+            Some(_) if self.playout.is_paused() => None,
             Some((piece, _)) => Some(piece.due),
             None => self.playout.poll_timeout(),
         };
@@ -298,6 +303,13 @@ impl Driver {
     fn handle_incoming(&mut self, incoming: Option<Incoming>) {
         match incoming {
             Some(Incoming::Bytes(bytes, _room)) => self.handle_bytes(bytes),
+            Some(Incoming::Break) => {
+                if self.input_over.is_none() && self.refused.is_none() {
+                    self.breaking = true;
+                    self.undecided = None;
+                    self.intake.break_off();
+                }
+            }
             Some(Incoming::Finish) => {
                 self.input_over.get_or_insert(Over::Finished);
             }
@@ -348,7 +360,46 @@ impl Driver {
             Control::Interrupt => self.tell(Input::Interrupt),
             Control::Mute(on) => self.muted = on,
             Control::Text(text) => self.tell(Input::Typed { text }),
+            Control::Away { silent } => {
+                let now = self.clock.now();
+                self.playout.pause(now - silent);
+                self.tell(Input::Away);
+            }
+            Control::Back { received, again } => {
+                let later = self.playout.resume(self.clock.now(), received, again);
+                if let Some((piece, _)) = &mut self.outgoing {
+                    piece.due += later;
+                }
+                self.tell(Input::Back);
+            }
+            Control::Say(text) => self.tell(Input::Say { text }),
+            Control::Attend(on) => self.tell(Input::Attend { on }),
         }
+    }
+
+    /// Where the caller's bytes broke off and all before that has been judged: the recogniser's utterance ends there, and
+    /// what comes is a new stream.
+    fn pass_break(&mut self) -> bool {
+        if !self.breaking {
+            return false;
+        }
+        if self.input_over.is_some() {
+            self.breaking = false;
+            return true;
+        }
+        if self.listener.is_busy() || !self.intake.is_dry() {
+            return false;
+        }
+        self.breaking = false;
+        if let Err(error) = self.intake.reopen() {
+            self.refuse(error);
+            return true;
+        }
+        self.tell(Input::Broken);
+        self.listener.end_speech();
+        self.given = self.intake.taken();
+        self.timeline.break_off(self.intake.end());
+        true
     }
 
     /// The caller's audio cannot be taken: what was said so far is kept, the call ends with the reason.
@@ -562,12 +613,13 @@ impl Driver {
     }
 
     fn speech_wanted(&self) -> bool {
-        self.playout.queued() < MOST_QUEUED
+        // A voice is not kept waiting for a client who is away; it would break off.
+        self.playout.queued() < if self.playout.is_paused() { MOST_QUEUED_AWAY } else { MOST_QUEUED }
     }
 
     /// Whether another message of the caller may be taken: a recording waits in the channel while it is being answered.
     fn intake_has_room(&self) -> bool {
-        self.input_over != Some(Over::HungUp) && self.intake.has_room()
+        self.input_over != Some(Over::HungUp) && self.intake.has_room() && !self.breaking
     }
 }
 
@@ -589,6 +641,8 @@ async fn prepared(preparing: &mut Option<BoxFuture<'static, ()>>) {
     }
 }
 
+/// The same while the client is away.
+const MOST_QUEUED_AWAY: Duration = Duration::from_secs(20);
 /// What the turn model may look back to: 8 s.
 const TURN_MODEL_HISTORY: usize = 8 * 16_000;
 /// Enough for the recogniser's pre-roll.

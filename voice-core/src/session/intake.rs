@@ -16,6 +16,8 @@ use crate::ingress::{Declared, Ingress, IngressError, Limits, Pulled};
 /// The caller's audio.
 pub(super) struct Intake {
     ingress: Ingress,
+    declared: Option<Declared>,
+    limits: Limits,
     /// Messages that the ingress has not got yet.
     held: VecDeque<Bytes>,
     /// A message is one packet, so it reaches the ingress whole.
@@ -30,6 +32,8 @@ pub(super) struct Intake {
     /// The ingress has nothing more until bytes come.
     dry: bool,
     finish: Finish,
+    /// The bytes break off here: what the decoder holds is still taken, and its complaints about the end are not.
+    breaking: bool,
 }
 
 /// How far the end of the bytes has got.
@@ -60,12 +64,10 @@ impl Intake {
         history: usize,
     ) -> Result<Self, IngressError> {
         let whole = matches!(declared, Some(Declared::OpusPackets { .. }));
-        let ingress = match declared {
-            Some(declared) => Ingress::declared(declared, limits)?,
-            None => Ingress::sniffing(limits),
-        };
         Ok(Self {
-            ingress,
+            ingress: open(declared, &limits)?,
+            declared,
+            limits,
             held: VecDeque::new(),
             whole,
             ring: HeapRb::new(history + LOOK_AHEAD),
@@ -74,6 +76,7 @@ impl Intake {
             ended_at: None,
             dry: true,
             finish: Finish::Open,
+            breaking: false,
         })
     }
 
@@ -87,6 +90,19 @@ impl Intake {
         if self.finish == Finish::Open {
             self.finish = Finish::Asked;
         }
+    }
+
+    /// The bytes break off: take what is there, then [`Self::reopen`].
+    pub(super) fn break_off(&mut self) {
+        self.breaking = true;
+        self.finish();
+    }
+
+    /// All is taken after [`Self::break_off`]: what comes now is a new stream.
+    pub(super) fn reopen(&mut self) -> Result<(), IngressError> {
+        self.ingress = open(self.declared, &self.limits)?;
+        (self.finish, self.breaking, self.dry, self.ended_at) = (Finish::Open, false, true, None);
+        Ok(())
     }
 
     /// Whether [`Self::finish`] was called.
@@ -112,7 +128,11 @@ impl Intake {
             if self.dry && !self.feed()? {
                 break;
             }
-            match self.ingress.poll_frame(&mut frame)? {
+            let pulled = match self.ingress.poll_frame(&mut frame) {
+                Err(_) | Ok(Some(Pulled::Ended)) if self.breaking => None,
+                pulled => pulled?,
+            };
+            match pulled {
                 Some(Pulled::Audio | Pulled::Concealed) => {
                     self.ring.push_slice_overwrite(&frame);
                     self.end += FRAME_SAMPLES as u64;
@@ -135,7 +155,10 @@ impl Intake {
             self.ingress.push(&slice)?;
         } else if self.finish == Finish::Asked {
             self.finish = Finish::Told;
-            self.ingress.finish()?;
+            let finished = self.ingress.finish();
+            if !self.breaking {
+                finished?;
+            }
         } else {
             return Ok(false);
         }
@@ -208,6 +231,13 @@ impl Intake {
 
     fn unread(&self) -> usize {
         self.end.since(self.taken) as usize
+    }
+}
+
+fn open(declared: Option<Declared>, limits: &Limits) -> Result<Ingress, IngressError> {
+    match declared {
+        Some(declared) => Ingress::declared(declared, limits.clone()),
+        None => Ok(Ingress::sniffing(limits.clone())),
     }
 }
 

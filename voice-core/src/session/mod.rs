@@ -125,6 +125,10 @@ pub struct AudioMessage {
     pub reply: ReplyId,
     /// The bytes to send.
     pub payload: Bytes,
+    /// Where in the reply's audio they begin.
+    pub from: Duration,
+    /// Where in the reply's audio they end, silence that fills the last of them up not counted.
+    pub upto: Duration,
 }
 
 /// Why a call is over.
@@ -162,6 +166,22 @@ pub enum Control {
     Mute(bool),
     /// Typed instead of spoken.
     Text(String),
+    /// The client's connection dropped: playback pauses until [`Control::Back`], and bytes that stay away mean nothing.
+    Away {
+        /// Nothing had come from it for so long.
+        silent: Duration,
+    },
+    /// The client is there again.
+    Back {
+        /// Up to where it has got the audio, and of which reply; what comes behind that is sent to it again.
+        received: Option<(ReplyId, Duration)>,
+        /// How long what is sent again lasts.
+        again: Duration,
+    },
+    /// A person of ours says this to the caller, in the call's voice.
+    Say(String),
+    /// A person of ours answers this call, so the model does not; or no longer.
+    Attend(bool),
 }
 
 /// The call has ended: nothing can be handed in any more.
@@ -173,6 +193,8 @@ pub struct Ended;
 pub(crate) enum Incoming {
     /// With its share of the room for bytes that wait.
     Bytes(Bytes, OwnedSemaphorePermit),
+    /// What follows is a new stream, said later.
+    Break,
     Finish,
 }
 
@@ -238,6 +260,15 @@ impl SessionSender {
     /// The call has ended.
     pub async fn control(&self, control: Control) -> Result<(), Ended> {
         self.controls.send(control).await.map_err(|_| Ended)
+    }
+
+    /// The caller's bytes break off: those before belong to a connection that dropped, and what is pushed after this is a new
+    /// stream (a container begins anew). Queues behind what was pushed. Dropping the future before it is ready does nothing.
+    ///
+    /// # Errors
+    /// The call has ended.
+    pub async fn break_off(&self) -> Result<(), Ended> {
+        self.input.send(Incoming::Break).await.map_err(|_| Ended)
     }
 
     /// No more audio will come: what is there is answered, then the call ends. Dropping the future before it is ready

@@ -17,6 +17,8 @@ pub(super) struct Timeline {
     /// The same on the wall, by which a recording is told.
     wall_offset: i64,
     started: bool,
+    /// Audio that was there before a break, which is long past.
+    base: i64,
     /// The earliest of the span before this one, and of this one since `span`.
     earliest: [i64; 2],
     span: i64,
@@ -40,7 +42,7 @@ impl Timeline {
             self.offset = now - audio;
             self.earliest = [self.offset; 2];
             self.span = now;
-            self.wall_offset = wall;
+            self.wall_offset = wall - self.base;
         }
         // A caller who paused sending goes on later: what he says then is not late.
         if wall - (self.wall_offset + audio) > PAUSED {
@@ -64,6 +66,11 @@ impl Timeline {
         }
         self.earliest[1] = self.earliest[1].min(observed);
         self.offset = self.earliest[0].min(self.earliest[1]);
+    }
+
+    /// The caller's audio broke at `end`, and all of it was taken: what follows is dated anew by its own arrival.
+    pub(super) fn break_off(&mut self, end: SamplePos) {
+        *self = Self { offset: self.offset, base: nanos(end.as_duration()), ..Self::default() };
     }
 
     /// A recording has been played in to its end so far. `true`: just now.
@@ -188,5 +195,19 @@ mod tests {
         assert!(!timeline.handle_dry(at(5_200), Duration::from_millis(400), pos(5_000)));
         timeline.handle_dry(at(9_900), Duration::from_millis(5_100), pos(5_000));
         assert!(!timeline.is_recording());
+    }
+
+    #[test]
+    fn audio_behind_a_break_is_dated_by_its_own_arrival_and_is_no_recording() {
+        let mut timeline = Timeline::default();
+        timeline.handle_arrival(at(5_000), Duration::from_millis(5_000), pos(5_000), pos(5_000));
+        timeline.break_off(pos(5_000));
+        assert_eq!(timeline.time_of(pos(5_000)), at(5_000));
+        for wall in [5_400, 5_420] {
+            let end = pos(5_000 + wall - 5_380);
+            timeline.handle_arrival(at(wall), Duration::from_millis(wall), end, end);
+            assert!(!timeline.is_recording());
+            assert_eq!(timeline.time_of(end), at(wall));
+        }
     }
 }

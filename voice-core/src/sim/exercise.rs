@@ -124,6 +124,13 @@ impl<'a> Exercise<'a> {
             22 if op < 100 => Input::SpeechFailed { reply: self.reply() },
             22 => Input::Played { reply: self.reply() },
             23 => Input::Silenced { reply: self.reply(), heard: self.text() },
+            24 if op >= 170 => match self.bytes.byte() % 6 {
+                0 => Input::Away,
+                1 | 2 => Input::Back,
+                3 => Input::Broken,
+                4 => Input::Say { text: self.text() },
+                _ => Input::Attend { on: self.bytes.byte() < 128 },
+            },
             _ if op < 50 => Input::Typed { text: self.text() },
             _ if op < 150 => Input::Interrupt,
             _ if self.bytes.byte() < 40 => Input::Hangup,
@@ -251,6 +258,7 @@ impl<'a> Exercise<'a> {
 
     /// With no more facts, deadlines alone lead to rest, and rest to the end.
     fn come_to_rest(&mut self) -> Result<(), Violation> {
+        self.tell(Input::Back)?;
         let start = self.now;
         for _ in 0..MOST_DEADLINES {
             if self.dialogue.is_closed() || self.dialogue.is_idle() {

@@ -23,6 +23,8 @@ pub struct Witness {
     now: SessionTime,
     outputs: usize,
     allowed: usize,
+    /// Orders for words of a person, which are spoken some time later.
+    sayings: usize,
     reply: Option<ReplyId>,
     cutting: Option<ReplyId>,
     newest_reply: ReplyId,
@@ -69,6 +71,10 @@ impl Witness {
     pub fn note_input(&mut self, input: &Input, now: SessionTime) {
         self.begin_step(now);
         match input {
+            Input::Say { text } => {
+                self.sayings += 2 * text.len();
+                self.allowed += 2 * text.len();
+            }
             Input::ReplyText { reply, delta } | Input::ReplyFiller { reply, text: delta }
                 if self.reply == Some(*reply) =>
             {
@@ -94,7 +100,7 @@ impl Witness {
     fn begin_step(&mut self, now: SessionTime) {
         self.now = self.now.max(now);
         self.outputs = 0;
-        self.allowed = MOST_OUTPUTS;
+        self.allowed = MOST_OUTPUTS + self.sayings;
     }
 
     /// All orders have been drained after a timeout at the moment noted: no deadline may still lie in the past.

@@ -6,6 +6,7 @@
 
 mod answering;
 mod forming;
+mod leaving;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -50,6 +51,14 @@ pub struct Dialogue {
     last_turn: TurnId,
     last_utterance: UtteranceId,
     last_reply: ReplyId,
+    /// The client's connection dropped.
+    away: bool,
+    /// When it was there again, last.
+    back_at: SessionTime,
+    /// A person of ours answers.
+    attended: bool,
+    /// Words of that person that wait to be spoken.
+    sayings: VecDeque<String>,
     closing: bool,
     audio_over: bool,
     closed: bool,
@@ -75,6 +84,10 @@ impl Dialogue {
             last_turn: TurnId(0),
             last_utterance: UtteranceId(0),
             last_reply: ReplyId(0),
+            away: false,
+            back_at: SessionTime::ZERO,
+            attended: false,
+            sayings: VecDeque::new(),
             closing: false,
             audio_over: false,
             closed: false,
@@ -148,6 +161,11 @@ impl Dialogue {
                 }
             }
             Input::Skipped { by } => self.timers.put_off(Timer::Idle, by),
+            Input::Away => self.handle_away(),
+            Input::Broken => self.break_off(),
+            Input::Back => self.handle_back(),
+            Input::Say { text } => self.handle_saying(&text),
+            Input::Attend { on } => self.handle_attended(on),
             Input::Hangup => self.handle_hangup(),
         }
         self.settle();
@@ -181,7 +199,7 @@ impl Dialogue {
         }
         let mut turn = Forming::new(TurnId(0), self.now);
         turn.ledger = Some(Ledger::open(self.now));
-        self.say(turn, String::new(), text);
+        self.say(turn, String::new(), text, false);
     }
 
     /// How fast a recording may be played in.
@@ -238,6 +256,9 @@ impl Dialogue {
                     self.handle_reply_failed(answer.reply);
                 }
             }
+            // Nobody hears anything: what waits to be heard is not late.
+            Timer::Speech if self.away && self.mouth.has_sound() => {}
+            Timer::Playout if self.away => {}
             Timer::Speech => {
                 if let Mouth::Answering(answer) = &self.mouth {
                     self.handle_speech_failed(answer.reply);
@@ -263,6 +284,7 @@ impl Dialogue {
                     self.timers.set(Timer::Idle, self.now + self.policy.idle);
                 }
             }
+            Timer::Away => self.handle_hangup(),
             Timer::Close => self.close_with_what_is_there(),
         }
     }
@@ -271,7 +293,7 @@ impl Dialogue {
 
     /// Takes back a turn whose answer cannot have been heard: the caller went on speaking.
     fn take_back(&mut self) {
-        if !matches!(&self.mouth, Mouth::Answering(a) if a.turn.turn != TurnId(0)) {
+        if !matches!(&self.mouth, Mouth::Answering(a) if a.turn.turn != TurnId(0) && !a.by_person) {
             return;
         }
         let Mouth::Answering(answer) = std::mem::take(&mut self.mouth) else { return };
@@ -292,6 +314,7 @@ impl Dialogue {
     /// Carries on whatever has become possible.
     fn settle(&mut self) {
         self.start_settled_turn();
+        self.start_saying();
         if self.closing
             && !self.closed
             && self.audio_over
@@ -329,13 +352,13 @@ impl Dialogue {
         if words.is_empty() {
             if forming.failure.is_some() && !self.closing {
                 self.last_turn = forming.turn;
-                self.say(forming, String::new(), PLEASE_REPEAT);
+                self.say(forming, String::new(), PLEASE_REPEAT, false);
             }
             return;
         }
         self.last_turn = forming.turn;
         self.emit(Event::Transcript { turn: forming.turn, text: words.clone(), is_final: true });
-        if self.closing {
+        if self.closing || self.attended {
             let answer = Answer::new(self.last_reply, forming, words);
             self.end_turn(answer, "", false);
             return;

@@ -87,6 +87,11 @@ impl Forming {
         self.parts.iter().any(|p| p.text.is_none())
     }
 
+    /// Whether the audio broke in mid-turn and nothing has followed: not decided, and nothing takes audio.
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.open.is_none() && self.ledger.is_none() && !self.parts.is_empty()
+    }
+
     /// Whether the turn is decided and every utterance has its final transcript.
     pub(super) fn is_settled(&self) -> bool {
         self.open.is_none() && self.ledger.is_some() && !self.is_awaiting()

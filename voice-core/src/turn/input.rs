@@ -148,6 +148,22 @@ pub enum Input {
         /// How much.
         by: Duration,
     },
+    /// The client's connection dropped: nobody hears what is said until [`Input::Back`], and absence is no silence.
+    Away,
+    /// The caller's audio breaks here: what he said before is all there is of it, what follows was said later.
+    Broken,
+    /// The client is there again after [`Input::Away`].
+    Back,
+    /// Words of a person of ours, to be spoken to the caller as they are.
+    Say {
+        /// The words.
+        text: String,
+    },
+    /// A person of ours answers this call, or no longer: the model is not asked meanwhile.
+    Attend {
+        /// Whether somebody does.
+        on: bool,
+    },
     /// The caller hung up or asked to end: finish what is under way, start nothing new.
     Hangup,
 }

@@ -43,6 +43,8 @@ pub(super) struct Answer {
     pub(super) client_booked: bool,
     /// The voice or the playout broke off, not the caller.
     pub(super) voice_lost: bool,
+    /// These are a person's words, not the model's.
+    pub(super) by_person: bool,
     /// What was heard before the voice broke off; the text goes on alone.
     pub(super) heard: Option<String>,
 }
@@ -65,6 +67,7 @@ impl Answer {
             left_at: None,
             client_booked: false,
             voice_lost: false,
+            by_person: false,
             heard: None,
         }
     }
@@ -77,6 +80,11 @@ impl Mouth {
             Self::Answering(answer) if answer.reply == reply => Some(answer),
             _ => None,
         }
+    }
+
+    /// Whether there is sound of an answer, heard or not.
+    pub(super) fn has_sound(&self) -> bool {
+        matches!(self, Self::Answering(answer) if answer.first_audio)
     }
 
     /// Whether the caller may be hearing something or, where the voice was lost, reading it.

@@ -191,4 +191,6 @@ pub struct TurnRecord {
     pub failure: Option<Failure>,
     /// The voice or the playout broke off, whatever else failed before.
     pub voice_lost: bool,
+    /// The reply is a person's of ours, not the model's.
+    pub by_person: bool,
 }

@@ -67,6 +67,8 @@ policy! {
     playout = 10_000, "deadline.playout_ms";
     /// Nobody speaks for this long: the call ends.
     idle = 300_000, "deadline.idle_ms";
+    /// A client whose connection dropped has hung up after this. Longer than the server waits for it.
+    away = 90_000, "deadline.away_ms";
     /// From hanging up to the end of the call. The contract is 2 s; this leaves time to store the turn.
     close = 1_500, "deadline.close_ms";
 }

@@ -27,9 +27,11 @@ pub enum Timer {
     Idle,
     /// The end of a call is overdue.
     Close,
+    /// A client whose connection dropped has not come back.
+    Away,
 }
 
-const ALL: [Timer; 10] = [
+const ALL: [Timer; 11] = [
     Timer::EndOfTurn,
     Timer::Interrupt,
     Timer::LongTurn,
@@ -40,6 +42,7 @@ const ALL: [Timer; 10] = [
     Timer::Silence,
     Timer::Idle,
     Timer::Close,
+    Timer::Away,
 ];
 
 /// The table.

@@ -93,7 +93,11 @@ impl Driver {
                     }
                 }
                 match &event {
-                    Event::TurnEnded(record) if !record.heard.is_empty() => {
+                    Event::TurnEnded(record) => {
+                        if self.asked != Some(record.turn) {
+                            // A turn that the model was not asked about; the next one may refer to it.
+                            self.conversation.push_user(&record.said);
+                        }
                         self.conversation.push_heard(&record.heard);
                     }
                     Event::Transcript { turn, text, .. } => self.lookahead.handle_words(*turn, text),
@@ -248,7 +252,7 @@ impl Driver {
             let reply = answer.reply;
             self.tell(Input::AudioReady { reply });
         }
-        while self.exits.has_room() {
+        while self.exits.has_room() && !self.playout.is_paused() {
             let now = self.clock.now();
             if self.outgoing.is_none() {
                 let piece = self.playout.poll(now, &mut self.samples);
@@ -261,7 +265,8 @@ impl Driver {
             let now = self.clock.now();
             let Some((piece, payload)) = self.outgoing.take_if(|(piece, _)| piece.due <= now) else { break };
             let reply = piece.reply;
-            self.exits.put_audio(AudioMessage { reply, payload });
+            let (from, upto) = self.playout.span(piece);
+            self.exits.put_audio(AudioMessage { reply, payload, from, upto });
             if self.playout.handle_left(piece, now) {
                 self.exits.drops.underruns += 1;
             }

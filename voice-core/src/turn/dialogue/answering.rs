@@ -13,11 +13,12 @@ use super::{Dialogue, book};
 
 impl Dialogue {
     /// Speaks a fixed text as the answer to `turn`.
-    pub(super) fn say(&mut self, turn: Forming, said: String, text: &str) {
+    pub(super) fn say(&mut self, turn: Forming, said: String, text: &str, by_person: bool) {
         self.last_reply = self.last_reply.next();
         let reply = self.last_reply;
         let mut answer = Answer::new(reply, turn, said);
         answer.context_ready = true;
+        answer.by_person = by_person;
         self.mouth = Mouth::Answering(Box::new(answer));
         self.handle_reply_text(reply, text);
         self.handle_reply_done(reply);
@@ -148,7 +149,7 @@ impl Dialogue {
                 if !answer.text_done && !answer.voice_lost {
                     self.commands.push_back(Command::CommitReply { reply });
                 }
-                // Only a greeting becomes audible over a caller who is speaking already.
+                // Only a greeting and a person's words become audible over a caller who is speaking already.
                 let speaking = self.forming.as_ref().and_then(|f| f.open.as_ref()).filter(|u| u.speaking);
                 if let Some(utterance) = speaking {
                     let meant = utterance.last_voiced + self.policy.interrupt;
@@ -274,6 +275,7 @@ impl Dialogue {
             bridged: answer.bridged,
             failure: answer.turn.failure,
             voice_lost: answer.voice_lost,
+            by_person: answer.by_person,
         };
         self.emit(Event::TurnEnded(Box::new(record)));
     }

@@ -159,6 +159,15 @@ impl Dialogue {
     /// Sets the deadline by which a turn ends when bytes stay away. Absence counts as silence, but not before the
     /// call's own cadence says that something is missing, and at the latest [`Policy::limit`] after the last byte.
     pub(super) fn rearm_end_of_turn(&mut self) {
+        if self.away {
+            // Nothing can come; that says nothing about the caller.
+            self.timers.stop(Timer::EndOfTurn);
+            return;
+        }
+        if self.forming.as_ref().is_some_and(Forming::is_broken_off) {
+            self.timers.set(Timer::EndOfTurn, (self.back_at + self.policy.limit).max(self.now));
+            return;
+        }
         let Some((forming, utterance)) = self.forming.as_ref().and_then(|f| Some((f, f.open.as_ref()?)))
         else {
             self.timers.stop(Timer::EndOfTurn);
@@ -179,7 +188,10 @@ impl Dialogue {
         self.timers.stop(Timer::EndOfTurn);
         self.timers.stop(Timer::Interrupt);
         let Some(forming) = &mut self.forming else { return };
-        let Some(utterance) = forming.open.take() else { return };
+        let Some(utterance) = forming.open.take() else {
+            self.decide_broken_off();
+            return;
+        };
         let zero =
             if utterance.speaking { self.listened.max(utterance.last_voiced) } else { utterance.last_voiced };
         let mut ledger = Ledger::open(zero.min(self.now));
