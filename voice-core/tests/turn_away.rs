@@ -110,6 +110,22 @@ fn a_sentence_that_the_network_broke_goes_on_as_one_turn() {
     assert_eq!(talk.asked(), ["I am looking for a house with a garden"]);
 }
 
+/// The two facts come by two ways; either may be first.
+#[test]
+fn a_break_that_is_told_before_the_drop_decides_nothing() {
+    let mut talk = Talk::new();
+    talk.speak(1_000, 1, "I am looking for");
+    talk.tell(1_600, Input::Broken);
+    talk.pass(1_700);
+    talk.tell(1_700, Input::Away);
+    talk.last(1_900, 1, "I am looking for");
+    talk.pass(50_000);
+    assert!(talk.asked().is_empty(), "{:?}", talk.asked());
+    talk.tell(50_000, Input::Back);
+    talk.pass(50_700);
+    assert_eq!(talk.asked(), ["I am looking for"]);
+}
+
 #[test]
 fn a_caller_who_says_nothing_more_is_answered_a_moment_after_he_is_back() {
     let mut talk = Talk::new();

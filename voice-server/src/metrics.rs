@@ -355,6 +355,7 @@ mod tests {
             zero_ms: 0,
             ledger: vec![("endpoint", 150_000), ("stt", 20_000), ("tts", 120_000)],
             interrupted,
+            by_person: false,
         }
     }
 

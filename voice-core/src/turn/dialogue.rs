@@ -53,7 +53,7 @@ pub struct Dialogue {
     last_reply: ReplyId,
     /// The client's connection dropped.
     away: bool,
-    /// When it was there again, last.
+    /// When it was there again, last, or its audio broke off meanwhile.
     back_at: SessionTime,
     /// A person of ours answers.
     attended: bool,

@@ -142,7 +142,7 @@ impl Socket {
             // While a frame waits for a slow client nothing else is done, and the feed's queue ends its patience.
             let written = tokio::select! {
                 delivery = feed.next() => match delivery {
-                    Some(Delivery::Message(text)) => writer.text(&text).await,
+                    Some(Delivery::Message(text)) => writer.text(text.as_bytes()).await,
                     Some(Delivery::Reset) => writer.text(RESET).await,
                     None => break (End::Told(4429, "the client reads too slowly; resume with lastEventId"), None),
                 },

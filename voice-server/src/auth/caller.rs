@@ -248,18 +248,20 @@ impl Caller {
         }
     }
 
-    /// Opens the conversation of the call, or joins it where it was made before, and gives what is stored of it, if anything was.
+    /// Opens the conversation of the call, or joins it where it was made before, and gives what is stored of it,
+    /// if anything was, and the number of its last turn.
     ///
     /// # Errors
     /// 404 for one that is another's, that is over, or that this caller may not join; the database fails.
-    pub async fn join(&self, app: &App, now: Timestamp) -> Result<Option<Conversation>, Problem> {
+    pub async fn join(&self, app: &App, now: Timestamp) -> Result<Option<(Conversation, u32)>, Problem> {
         if !self.is_anonymous
             && let Some(found) = app.store.conversation(self.organization, self.conversation).await?
         {
             if found.conversation.status == Status::Ended {
                 return Err(unknown());
             }
-            return Ok(Some(found.conversation));
+            let last = found.turns.last().map_or(0, |turn| turn.turn);
+            return Ok(Some((found.conversation, last)));
         }
         if self.ticket.is_some() {
             return Err(unknown());

@@ -116,6 +116,7 @@ fn notify(recording: &CallRecording) {
         zero_ms: 0,
         ledger: Vec::new(),
         interrupted: false,
+        by_person: false,
     }));
 }
 

@@ -1,37 +1,37 @@
 //! One call, from its open socket to its stored end, in one task.
 //!
-//! Five futures are polled side by side: the reader (never cancelled), the feeding of the session, the pump that sorts
-//! the session's outputs, the writer, and the recorder. A call ends in this order: the session finishes its turn, its
-//! turns are stored, the conversation is marked as ended, the close frame is sent. A client that closed waits for
-//! its echo at most `PROMISE`; what is not stored by then is stored after it.
+//! Several futures are polled side by side: the reader (never cancelled while its socket counts), the feeding of the session,
+//! the pump that sorts the session's outputs, the writer, and the recorder. In `voice.v1` the call outlives a socket that
+//! drops: it goes on without one, its playback paused, until another is handed to it or `Limits::resume` has passed. A call
+//! ends in this order: the session finishes its turn, its turns are stored, the conversation is marked as ended, the close
+//! frame is sent. A client that closed waits for its echo at most `PROMISE`; what is not stored by then is stored after it.
 
-use std::pin::pin;
+mod duties;
+
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fastwebsockets::upgrade::UpgradeFut;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::Limits;
 use super::backlog::Backlog;
-use super::call::TurnRecord;
-use super::call::{
-    Answerer, CallInput as _, CallOptions, CallOutput, Event, Output, OutputFormat, Profile, Recorded,
-    Refused,
-};
-use super::dating::{Dated, Dating};
-use super::frames::{self, Gone, Reader, Writer};
-use super::inbound::{self, Activity, First, Hangup, ORDER_QUEUE, Order};
-use super::messages::{Message, Request, ledger_ms};
-use super::outbox::{Item, Outbox};
+use super::call::{Answerer, CallInput as _, CallOptions, Control, OutputFormat, Profile, Recorded, Refused};
+use super::frames::{Gone, Reader, Writer};
+use super::inbound::{self, Activity, Hangup, ORDER_QUEUE, Way};
+use super::link::{self, Link};
+use super::messages::Message;
+use super::outbox::Outbox;
 use super::query::Asked;
 use super::recorder::{QUEUE, Recorder};
-use super::registry::Seat;
+use super::registry::{self, HANDOVERS, Live, ORDERS, Registry, Seat};
+use super::resume::{self, Handover, Owner, Token};
 use crate::cost::Account;
 use crate::data::{Caller, Store, Timestamp};
 use crate::events::Publisher;
@@ -47,6 +47,10 @@ const FINISH: Duration = Duration::from_millis(1_600);
 const GRACE: Duration = Duration::from_millis(400);
 /// How long `voice.v1` waits for a `start` before the call begins as it is.
 const START_WAIT: Duration = Duration::from_secs(2);
+/// Orders of ours that wait for the session, which takes them at once. More than that is a storm of sockets.
+const STEERING: usize = 32;
+/// Sockets that are being parted from at a time.
+const PARTINGS: usize = 4;
 
 /// An accepted upgrade and everything its call needs.
 pub struct Socket {
@@ -56,14 +60,18 @@ pub struct Socket {
     pub(super) seat: Seat,
     /// The conversation's id.
     pub(super) id: Uuid,
-    /// The conversation's organization.
-    pub(super) organization: Uuid,
+    /// Who calls, and whom.
+    pub(super) owner: Owner,
     /// Who calls, as far as it is sure.
     pub(super) caller: Option<Caller>,
     /// What the call's providers cost.
     pub(super) account: Account,
+    /// Where the call is known while it lasts.
+    pub(super) calls: Registry,
     /// When the conversation was created, by the wall and by the clock that never jumps.
     pub(super) created: (Timestamp, Instant),
+    /// The number of the last turn that the conversation had before this call.
+    pub(super) turns_before: u32,
     /// Where turns are stored.
     pub(super) store: Arc<dyn Store>,
     /// Tells those who watch.
@@ -94,6 +102,10 @@ impl End {
         Self::Server { code, reason: reason.to_owned() }
     }
 
+    fn fault() -> Self {
+        Self::server(1011, "the call broke off through a fault of the server")
+    }
+
     fn too_slow() -> Self {
         Self::server(4429, "the client reads too slowly")
     }
@@ -102,20 +114,21 @@ impl End {
 /// Carries one call. Never panics on what a client sends; ends within `PROMISE` of a hang-up, plus what storing takes.
 pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
     let limits = socket.limits;
-    let opened = timeout(limits.write, open(socket.upgrade, limits)).await.ok().flatten();
+    let opened = timeout(limits.write, link::open(socket.upgrade, limits)).await.ok().flatten();
     if let Seat::Refused(_place) = &socket.seat {
         if let Some((reader, writer)) = opened {
-            goodbye(reader, writer, 1013, "all lines are busy; call again in a moment").await;
+            link::goodbye(Some(reader), writer, 1013, "all lines are busy; call again in a moment").await;
         }
         return;
     }
     let recorder = Recorder {
         store: socket.store,
-        organization: socket.organization,
+        organization: socket.owner.organization,
         conversation: socket.id,
         created: socket.created,
         account: socket.account.clone(),
         publisher: Some(socket.publisher.clone()),
+        turns_before: socket.turns_before,
     };
     socket.publisher.started();
     let Some((reader, writer)) = opened else {
@@ -126,49 +139,56 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
     };
     let call = Call {
         id: socket.id,
-        organization: socket.organization,
         caller: socket.caller,
         account: socket.account,
+        publisher: socket.publisher,
         profile: socket.profile,
         limits,
-        outbox: Outbox::default(),
+        outbox: Arc::new(Outbox::new(socket.profile)),
+        owner: socket.owner,
+        calls: socket.calls,
+        started: socket.created.0,
         activity: Activity::new(),
         overflow: Notify::new(),
-        publisher: socket.publisher,
         shutdown: socket.shutdown,
     };
     call.carry(&*answerer, (socket.asked, socket.plan), reader, writer, recorder, &socket.metrics).await;
     drop(socket.seat);
 }
 
-/// Takes the TCP stream out of the upgraded connection.
-async fn open(upgrade: UpgradeFut, limits: Limits) -> Option<(Reader, Writer)> {
-    let upgraded = upgrade.await.ok()?.into_inner().into_inner();
-    // The accept loop serves nothing else, so this holds; if it ever does not, the call is refused, not broken.
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(frames::split(parts.io.into_inner(), parts.read_buf, limits.message, limits.write))
+type Reading<'a> = Pin<Box<dyn Future<Output = (Hangup, Reader)> + Send + 'a>>;
+type Writing<'a> = Pin<Box<dyn Future<Output = Result<Writer, Gone>> + Send + 'a>>;
+type Parting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// The socket that a call has.
+struct Socketed<'a> {
+    link: Arc<Link>,
+    reading: Option<Reading<'a>>,
+    writing: Option<Writing<'a>>,
 }
 
-/// Tells a client why there is no call.
-async fn goodbye(reader: Reader, mut writer: Writer, code: u16, reason: &str) {
-    if writer.close(Some(code), reason).await.is_ok() {
-        writer.shut().await;
-        let _ = timeout(PROMISE, reader.drain()).await;
-    }
+/// What the watch saw.
+enum Seen {
+    /// The call is over.
+    End(End),
+    /// Nothing has come from the client for too long.
+    Dead,
 }
 
 struct Call {
     id: Uuid,
-    organization: Uuid,
     caller: Option<Caller>,
     account: Account,
+    publisher: Arc<Publisher>,
     profile: Profile,
     limits: Limits,
-    outbox: Outbox,
+    owner: Owner,
+    calls: Registry,
+    started: Timestamp,
+    outbox: Arc<Outbox>,
     activity: Activity,
     /// Told when the outbox is full.
     overflow: Notify,
-    publisher: Arc<Publisher>,
     shutdown: Shutdown,
 }
 
@@ -185,19 +205,43 @@ impl Call {
         let audio = Backlog::new(self.limits.backlog);
         let (orders_in, mut orders) = mpsc::channel(ORDER_QUEUE);
         let (turns_in, turns) = mpsc::channel(QUEUE);
-        let mut reading = pin!(inbound::read(
-            reader,
-            self.profile,
-            &asked,
-            &audio,
-            orders_in,
-            &self.outbox,
-            &self.activity
-        ));
+        let (handovers_in, mut handovers) = mpsc::channel(HANDOVERS);
+        let (told_in, mut told) = mpsc::channel(ORDERS);
+        let (token, kept) = match self.profile {
+            Profile::Full => Token::draw().unzip(),
+            Profile::Basic => (None, None),
+        };
+        let live = Arc::new(Live {
+            id: self.id,
+            started: self.started,
+            owner: self.owner.clone(),
+            profile: self.profile,
+            token: kept,
+            outbox: self.outbox.clone(),
+            handovers: handovers_in,
+            orders: told_in,
+            turns: AtomicU32::default(),
+            is_away: Default::default(),
+            is_attended: Default::default(),
+        });
+        let way = |link: &Arc<Link>, asked: Asked, is_first: bool| Way {
+            link: link.clone(),
+            profile: self.profile,
+            asked,
+            is_first,
+            audio: &audio,
+            orders: orders_in.clone(),
+            outbox: &self.outbox,
+            activity: &self.activity,
+        };
+        let link = Arc::<Link>::default();
+        let mut reading: Option<Reading<'_>> =
+            Some(Box::pin(inbound::read(resume::coming(reader), way(&link, asked, true))));
         // A turn is told when it is stored: a client that knows of it finds it, whatever happens then.
         let mut recording = pin!(recorder.run(turns, |record| {
             metrics.note_turn(&record);
-            self.tell(turn_message(record));
+            live.turns.fetch_add(1, Ordering::Relaxed);
+            self.tell(duties::turn_message(record));
         }));
         let mut read = None;
 
@@ -207,15 +251,26 @@ impl Call {
             loop {
                 tokio::select! {
                     started = &mut starting => break started,
-                    done = &mut reading, if read.is_none() => read = Some(done),
+                    done = due(&mut reading), if reading.is_some() => {
+                        reading = None;
+                        audio.finish();
+                        read = Some(done);
+                    }
                 }
             }
         };
+        if let Some((Hangup::Fault { code: 4404, .. }, _)) = &read {
+            // It wanted to go on with a call that is not there; none begins instead.
+            let reader = read.map(|(_, reader)| reader);
+            drop(turns_in);
+            tokio::join!(recording, resume::refuse(writer, reader, 4404, resume::GONE));
+            return;
+        }
         let greets = asked.greeting.unwrap_or(false);
         let sound = plan.clone().map(|plan| plan.begin(greets));
         let options = CallOptions {
             id: self.id,
-            organization: self.organization,
+            organization: self.owner.organization,
             caller: self.caller.clone(),
             meter: self.account.meter.clone(),
             input: asked.input.flatten(),
@@ -236,44 +291,146 @@ impl Call {
                 return close(end, read, reading, Some(writer)).await;
             }
         };
-        self.tell(Message::session(&options));
+        let session = Message::session(&options, token);
+        self.tell(session.clone());
+        // What holds from now on is said by nobody else any more.
+        let holds = Asked {
+            input: Some(options.input),
+            output: Some(options.output),
+            greeting: Some(options.greeting),
+        };
+        let entry = self.calls.enter(live.clone());
 
         // Boxed, so that it can be dropped, and with it the way to the recorder, when it is given up.
         let mut pumping = Box::pin(self.pump(output, turns_in, sound));
         let mut feeding = pin!(inbound::feed(&input, first, &audio, orders, &self.outbox));
-        let mut writing = pin!(self.write(writer));
-        let mut watching = pin!(self.watch());
+        let (steer, mut steered) = mpsc::channel::<Control>(STEERING);
+        let mut steering = pin!(async {
+            while let Some(control) = steered.recv().await {
+                input.control(control).await;
+            }
+        });
+        let writing: Writing<'_> = Box::pin(self.write(link.clone(), writer));
+        let mut socket = Socketed { link, reading, writing: Some(writing) };
+        let mut partings = FuturesUnordered::<Parting<'_>>::new();
+        let mut watching = pin!(self.watch(true));
         let (mut pumped, mut fed, mut recorded, mut written) = (false, false, false, None);
+        let mut away_until = None;
 
         // The call itself. A reader that ended before the session was open ends it at once.
         let end = match &read {
             Some((hangup, _)) => End::Client(*hangup),
             None => loop {
+                // The client of a socket that has just dropped is waited for; since when nothing had come from it.
+                let mut dropped = None;
                 tokio::select! {
                     end = &mut pumping => { pumped = true; break end }
-                    done = &mut reading => {
-                        let hangup = done.0;
-                        read = Some(done);
-                        break End::Client(hangup);
+                    done = due(&mut socket.reading), if socket.reading.is_some() => {
+                        socket.reading = None;
+                        if !self.outlives(done.0) || audio.is_finished() {
+                            let hangup = done.0;
+                            read = Some(done);
+                            break End::Client(hangup);
+                        }
+                        dropped = Some(Duration::ZERO);
+                        socket.link.end();
+                        if let (Hangup::Closed(code), Some(writing)) = (done.0, socket.writing.take()) {
+                            let reading = std::future::ready(done);
+                            partings.push(Box::pin(link::part(writing, reading, code, "")));
+                        }
                     }
-                    done = &mut writing => {
+                    done = due(&mut socket.writing), if socket.writing.is_some() => {
+                        socket.writing = None;
                         // Before its end the box is finished only where it overflowed.
-                        let end = if done.is_ok() { End::too_slow() } else { End::Client(Hangup::Gone) };
-                        written = Some(done);
-                        break end;
+                        let is_slow = done.is_ok();
+                        if is_slow || !self.outlives(Hangup::Gone) || audio.is_finished() {
+                            written = Some(done);
+                            break if is_slow { End::too_slow() } else { End::Client(Hangup::Gone) };
+                        }
+                        dropped = Some(self.activity.frame_at().elapsed());
                     }
+                    seen = &mut watching => match seen {
+                        Seen::End(end) => break end,
+                        Seen::Dead if !self.outlives(Hangup::Gone) || audio.is_finished() => {
+                            break End::Client(Hangup::Gone);
+                        }
+                        Seen::Dead => dropped = Some(self.activity.frame_at().elapsed()),
+                    },
+                    Some(handover) = handovers.recv() => {
+                        let taken = self.leave(&mut socket, &mut partings);
+                        if taken && self.part(&audio, &steer, self.activity.frame_at().elapsed()).is_err() {
+                            break End::fault();
+                        }
+                        let Handover { coming, writer, last_seq } = handover;
+                        let rewound = self.outbox.rewind(last_seq);
+                        let back = Control::Back { received: rewound.received, again: rewound.again };
+                        if steer.try_send(back).is_err() {
+                            break End::fault();
+                        }
+                        if rewound.is_short {
+                            let text = "Some of what was sent meanwhile is not there any more.".to_owned();
+                            self.tell(Message::Notice { code: "resume_gap".to_owned(), text });
+                        }
+                        self.tell(session.clone());
+                        self.activity.note_frame();
+                        let link = Arc::<Link>::default();
+                        socket = Socketed {
+                            reading: Some(Box::pin(inbound::read(coming, way(&link, holds, false)))),
+                            writing: Some(Box::pin(self.write(link.clone(), writer))),
+                            link,
+                        };
+                        away_until = None;
+                        live.is_away.store(false, Ordering::Relaxed);
+                        watching.set(self.watch(true));
+                        tracing::info!(conversation = %self.id, taken, "a call goes on with another socket");
+                    }
+                    Some(order) = told.recv() => match order {
+                        registry::Order::End => break End::server(1000, "the call was ended by whom you called"),
+                        registry::Order::Say(text) => {
+                            if steer.try_send(Control::Say(text)).is_err() {
+                                tracing::warn!(conversation = %self.id, "a person's words were dropped: too many wait");
+                            }
+                        }
+                        registry::Order::TakeOver(on) => {
+                            if steer.try_send(Control::Attend(on)).is_ok() {
+                                live.is_attended.store(on, Ordering::Relaxed);
+                            }
+                        }
+                    },
+                    () = until(away_until), if away_until.is_some() => break End::Client(Hangup::Gone),
+                    Some(()) = partings.next(), if !partings.is_empty() => {}
                     () = self.overflow.notified() => break End::too_slow(),
-                    end = &mut watching => break end,
                     () = &mut feeding, if !fed => fed = true,
+                    () = &mut steering => {}
                     () = &mut recording, if !recorded => recorded = true,
+                }
+                if let Some(silent) = dropped {
+                    (socket.reading, socket.writing) = (None, None);
+                    if self.part(&audio, &steer, silent).is_err() {
+                        break End::fault();
+                    }
+                    away_until = Some(Instant::now() + self.limits.resume);
+                    live.is_away.store(true, Ordering::Relaxed);
+                    watching.set(self.watch(false));
+                    tracing::info!(conversation = %self.id, "a client dropped and is waited for");
                 }
             },
         };
         let hung_up = Instant::now();
+        // Nobody can go on with it any more, and no socket hands anything in.
+        drop((entry, handovers, told, partings, steer));
+        audio.finish();
+        drop(orders_in);
+        let Socketed { mut reading, mut writing, .. } = socket;
+        if reading.is_none() && read.is_none() {
+            // The socket is gone already.
+            written.get_or_insert(Err(Gone));
+        }
 
         // The session finishes its turn. Nobody hears what it says to a client that has gone.
         if matches!(end, End::Client(_)) {
-            self.outbox.finish(true);
+            // But whoever wanted another call is told that it is not there.
+            self.outbox.finish(!matches!(end, End::Client(Hangup::Fault { code: 4404, .. })));
         }
         let mut grace = pin!(sleep(if matches!(end, End::Client(Hangup::Closed(_) | Hangup::Gone)) {
             GRACE
@@ -290,8 +447,14 @@ impl Call {
                 _ = &mut pumping => pumped = true,
                 () = &mut grace, if !closing => {}
                 () = &mut feeding, if !fed => fed = true,
-                done = &mut writing, if written.is_none() => written = Some(done),
-                done = &mut reading, if read.is_none() => read = Some(done),
+                done = due(&mut writing), if writing.is_some() => {
+                    writing = None;
+                    written = Some(done);
+                }
+                done = due(&mut reading), if reading.is_some() => {
+                    reading = None;
+                    read = Some(done);
+                }
                 () = &mut recording, if !recorded => recorded = true,
                 () = sleep_until(hung_up + FINISH) => {
                     tracing::error!(conversation = %self.id, "the session did not end in time and is given up");
@@ -311,8 +474,14 @@ impl Call {
             }
             tokio::select! {
                 () = &mut recording, if !recorded => recorded = true,
-                done = &mut writing, if written.is_none() => written = Some(done),
-                done = &mut reading, if read.is_none() => read = Some(done),
+                done = due(&mut writing), if writing.is_some() => {
+                    writing = None;
+                    written = Some(done);
+                }
+                done = due(&mut reading), if reading.is_some() => {
+                    reading = None;
+                    read = Some(done);
+                }
                 () = &mut feeding, if !fed => fed = true,
                 () = sleep_until(promised), if !(recorded || late) => late = true,
                 () = sleep_until(patience) => break,
@@ -330,152 +499,29 @@ impl Call {
         }
     }
 
-    /// What the caller wants, and what came before that was clear.
-    async fn start(
-        &self,
-        asked: Asked,
-        audio: &Backlog,
-        orders: &mut mpsc::Receiver<Order>,
-    ) -> (Asked, First) {
-        if self.profile == Profile::Basic || !asked.is_empty() {
-            return (asked, First::default());
-        }
-        tokio::select! {
-            // A `start` is not overtaken by the audio behind it, also where the reader has used up the task's budget.
-            biased;
-            order = unconstrained(orders.recv()) => match order {
-                Some(Order { request: Ok(Request::Start(said)), is_first: true }) => (said.or(asked), First::default()),
-                order => (asked, First { order, audio: None }),
-            },
-            audio = audio.next() => (asked, First { audio, order: None }),
-            () = sleep(START_WAIT) => (asked, First::default()),
-        }
+    /// Whether the call goes on after its client's side ended so: a connection that broke, or a page that went away, may
+    /// come back.
+    fn outlives(&self, hangup: Hangup) -> bool {
+        self.profile == Profile::Full && matches!(hangup, Hangup::Gone | Hangup::Closed(Some(1001)))
     }
 
-    /// Sorts the session's outputs until the last.
-    async fn pump(
-        &self,
-        mut output: impl CallOutput,
-        turns: mpsc::Sender<Dated>,
-        sound: Option<CallRecording>,
-    ) -> End {
-        let mut dating = Dating::new(self.activity.now());
-        let mut cleared = None;
-        while let Some(out) = output.next().await {
-            let event = match out {
-                // Events overtake audio that waits: what is void by now is not sent any more.
-                Output::Audio { reply, .. } if cleared == Some(reply) => continue,
-                Output::Audio { reply, payload } => {
-                    self.activity.note_talk();
-                    dating.handle_audio(reply, self.activity.now());
-                    self.push(Item::Audio { reply, payload });
-                    continue;
-                }
-                Output::Event(event) => event,
-            };
-            if let Some(sound) = &sound {
-                sound.handle(&event);
-            }
-            self.tell(match event {
-                Event::Transcript { turn, text, is_final } => {
-                    self.activity.note_talk();
-                    dating.handle_words(turn, self.activity.now());
-                    self.publisher.transcript(turn, &text, is_final);
-                    Message::Transcript { turn, text, is_final }
-                }
-                Event::Reply { turn, text } => Message::Reply { turn, text },
-                Event::SpeechStarted => {
-                    self.activity.note_talk();
-                    Message::SpeechStarted
-                }
-                Event::SpeechEnded => Message::SpeechEnded,
-                Event::Clear { reply } => {
-                    cleared = Some(reply);
-                    self.outbox.clear(reply);
-                    Message::Clear { reply }
-                }
-                Event::TurnEnded(record) => {
-                    let turn = record.turn;
-                    if turns.try_send(dating.date(record, self.activity.now())).is_err() {
-                        tracing::error!(conversation = %self.id, turn, "a turn was dropped: too many wait");
-                    }
-                    continue;
-                }
-                Event::Notice { code, text } => Message::Notice { code, text },
-                Event::Error { code, text } => Message::Error { code, text },
-                Event::Closed { code, reason } => return End::Server { code, reason },
-            });
+    /// Leaves the socket that the call has, if it has one, to another. Gives whether it had.
+    fn leave<'a>(&self, socket: &mut Socketed<'a>, partings: &mut FuturesUnordered<Parting<'a>>) -> bool {
+        let (Some(reading), Some(writing)) = (socket.reading.take(), socket.writing.take()) else {
+            return false;
+        };
+        socket.link.end();
+        if partings.len() < PARTINGS {
+            partings.push(Box::pin(link::part(writing, reading, Some(4409), "this call was taken over")));
         }
-        End::server(1011, "the call ended unexpectedly")
+        true
     }
 
-    /// Puts a message for a client that reads messages; others take every message for audio.
-    fn tell(&self, message: Message) {
-        if self.profile == Profile::Full {
-            self.push(Item::Message(Box::new(message)));
-        }
-    }
-
-    fn push(&self, item: Item) {
-        if self.outbox.push(item).is_err() {
-            // Nobody waits: what has no room is dropped, and the call ends.
-            self.outbox.finish(true);
-            self.overflow.notify_one();
-        }
-    }
-
-    /// Writes until the box is finished; gives the writer back for the close.
-    async fn write(&self, mut writer: Writer) -> Result<Writer, Gone> {
-        let mut seq = 0_u32;
-        while let Some(item) = self.outbox.next().await {
-            match item {
-                Item::Audio { payload, .. } if self.profile == Profile::Basic => {
-                    writer.binary(&payload).await?
-                }
-                Item::Audio { reply, payload } => {
-                    seq = seq.wrapping_add(1);
-                    writer.numbered(seq, reply, &payload).await?;
-                }
-                Item::Message(message) => {
-                    seq = seq.wrapping_add(1);
-                    writer.text(&message.encode(seq)).await?;
-                }
-                Item::Pong(payload) => writer.pong(&payload).await?,
-                Item::Ping => writer.ping().await?,
-            }
-        }
-        Ok(writer)
-    }
-
-    /// Ends what would never end by itself.
-    async fn watch(&self) -> End {
-        let (limits, activity) = (&self.limits, &self.activity);
-        let mut stopping = pin!(self.shutdown.clone().begun());
-        let mut ping_at = Instant::now() + limits.ping;
-        loop {
-            let until = (activity.talk_at() + limits.idle)
-                .min(activity.frame_at() + limits.dead)
-                .min(activity.begun() + limits.whole)
-                .min(ping_at);
-            tokio::select! {
-                () = &mut stopping => return End::server(1013, "the server is stopping; call again in a moment"),
-                () = sleep_until(until) => {}
-            }
-            let now = Instant::now();
-            if now >= activity.talk_at() + limits.idle {
-                return End::server(4408, "nobody spoke for a long time");
-            }
-            if now >= activity.begun() + limits.whole {
-                return End::server(4429, "the call reached its longest time");
-            }
-            if now >= activity.frame_at() + limits.dead {
-                return End::Client(Hangup::Gone);
-            }
-            if now >= ping_at {
-                ping_at = now + limits.ping;
-                self.push(Item::Ping);
-            }
-        }
+    /// The client's connection is no more, and nothing had come from it for `silent`: the session is told.
+    fn part(&self, audio: &Backlog, steer: &mpsc::Sender<Control>, silent: Duration) -> Result<(), ()> {
+        audio.push_break();
+        let silent_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
+        steer.try_send(Control::Away { silent_ms }).map_err(|_| ())
     }
 }
 
@@ -483,7 +529,7 @@ impl Call {
 async fn close(
     end: End,
     read: Option<(Hangup, Reader)>,
-    reading: impl Future<Output = (Hangup, Reader)>,
+    reading: Option<Reading<'_>>,
     writer: Option<Writer>,
 ) {
     let Some(mut writer) = writer else { return };
@@ -500,7 +546,10 @@ async fn close(
     // The client's own close is waited for: a stream closed over unread bytes would take our frame with it.
     let reader = match read {
         Some((_, reader)) => Some(reader),
-        None => timeout_at(until, reading).await.ok().map(|(_, reader)| reader),
+        None => match reading {
+            Some(reading) => timeout_at(until, reading).await.ok().map(|(_, reader)| reader),
+            None => None,
+        },
     };
     writer.shut().await;
     if let Some(reader) = reader {
@@ -508,16 +557,18 @@ async fn close(
     }
 }
 
-fn turn_message(record: TurnRecord) -> Message {
-    let (ledger, total_ms) = ledger_ms(&record.ledger);
-    Message::Turn {
-        turn: record.turn,
-        said: record.said,
-        reply: record.reply,
-        heard: record.heard,
-        interrupted: record.interrupted,
-        ledger,
-        total_ms,
+/// The end of a future, if there is one. Not to be polled again after it.
+async fn due<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -20,6 +20,15 @@ const COPIED: usize = 8 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
+/// What the session is to get next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A message of audio.
+    Audio(Bytes),
+    /// The client's connection dropped here; what follows is a new stream.
+    Break,
+}
+
 /// The audio of one call. Shared by its reader and its feeder.
 #[derive(Debug)]
 pub(super) struct Backlog {
@@ -30,7 +39,7 @@ pub(super) struct Backlog {
 
 #[derive(Debug, Default)]
 struct Inner {
-    messages: VecDeque<Bytes>,
+    messages: VecDeque<Piece>,
     /// Of what waits, and of what was given last and may still be in the feeder's hands.
     held: usize,
     given: usize,
@@ -63,10 +72,26 @@ impl Backlog {
             message
         };
         inner.held += cost;
-        inner.messages.push_back(message);
+        inner.messages.push_back(Piece::Audio(message));
         drop(inner);
         self.came.notify_one();
         Ok(())
+    }
+
+    /// The client's connection dropped. Never refused: a call has one socket at a time, and two breaks in a row are one.
+    pub(super) fn push_break(&self) {
+        let mut inner = self.lock();
+        if !inner.finished && inner.messages.back() != Some(&Piece::Break) {
+            inner.held += A_MESSAGE;
+            inner.messages.push_back(Piece::Break);
+            drop(inner);
+            self.came.notify_one();
+        }
+    }
+
+    /// Whether no more will come.
+    pub(super) fn is_finished(&self) -> bool {
+        self.lock().finished
     }
 
     /// No more will come; what waits is still given.
@@ -77,14 +102,17 @@ impl Backlog {
 
     /// The next message; `None` at the end. Whoever asks has handed on the one before, which counts until then. For
     /// one waiting part at a time; dropping the future loses nothing.
-    pub(super) async fn next(&self) -> Option<Bytes> {
+    pub(super) async fn next(&self) -> Option<Piece> {
         loop {
             {
                 let mut inner = self.lock();
                 inner.held -= std::mem::take(&mut inner.given);
-                if let Some(message) = inner.messages.pop_front() {
-                    inner.given = cost(&message);
-                    return Some(message);
+                if let Some(piece) = inner.messages.pop_front() {
+                    inner.given = match &piece {
+                        Piece::Audio(message) => cost(message),
+                        Piece::Break => A_MESSAGE,
+                    };
+                    return Some(piece);
                 }
                 if inner.finished {
                     return None;
@@ -120,11 +148,14 @@ mod tests {
         let backlog = Backlog::new(1_000);
         assert_eq!(backlog.next().now_or_never(), None, "waits while empty");
         backlog.push("a".into()).expect("room");
+        backlog.push_break();
+        backlog.push_break();
         backlog.push("b".into()).expect("room");
         backlog.finish();
         backlog.push("c".into()).expect("dropped silently");
-        assert_eq!(backlog.next().now_or_never(), Some(Some("a".into())));
-        assert_eq!(backlog.next().now_or_never(), Some(Some("b".into())));
+        assert_eq!(backlog.next().now_or_never(), Some(Some(Piece::Audio("a".into()))));
+        assert_eq!(backlog.next().now_or_never(), Some(Some(Piece::Break)));
+        assert_eq!(backlog.next().now_or_never(), Some(Some(Piece::Audio("b".into()))));
         assert_eq!(backlog.next().now_or_never(), Some(None));
     }
 

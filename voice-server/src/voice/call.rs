@@ -129,6 +129,22 @@ pub enum Control {
     Mute(bool),
     /// Typed instead of spoken.
     Text(String),
+    /// The client's connection dropped: playback pauses.
+    Away {
+        /// Nothing had come from it for so many milliseconds.
+        silent_ms: u64,
+    },
+    /// The client is there again: playback goes on.
+    Back {
+        /// Up to where it has got the audio, and of which reply.
+        received: Option<(u32, Duration)>,
+        /// How long the audio is that is sent again.
+        again: Duration,
+    },
+    /// A person's words, to be spoken.
+    Say(String),
+    /// A person answers in the place of the model, or no longer.
+    Attend(bool),
     /// End the call after what is under way.
     End,
 }
@@ -142,6 +158,10 @@ pub enum Output {
         reply: u32,
         /// In the format that was asked for.
         payload: Bytes,
+        /// Where in the reply's audio it begins.
+        from: Duration,
+        /// Where in the reply's audio it ends.
+        upto: Duration,
     },
     /// Something that happened.
     Event(Event),
@@ -219,6 +239,8 @@ pub struct TurnRecord {
     pub ledger: Vec<(&'static str, u64)>,
     /// Whether the caller cut the answer short.
     pub interrupted: bool,
+    /// Whether the answer is a person's, not the model's.
+    pub by_person: bool,
 }
 
 /// Why a call was not opened.
@@ -241,6 +263,11 @@ pub struct Ended;
 pub trait CallInput: Send + Sync + 'static {
     /// Takes the caller's bytes. Waits while the call has enough; dropping the future then loses these bytes.
     fn push(&self, bytes: Bytes) -> impl Future<Output = Result<(), Ended>> + Send;
+
+    /// The caller's bytes break off; what is pushed after this is a new stream. Waits behind what was pushed.
+    fn break_off(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// Takes an order. Never waits behind audio.
     fn control(&self, control: Control) -> impl Future<Output = ()> + Send;

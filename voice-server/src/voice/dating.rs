@@ -87,6 +87,7 @@ mod tests {
             zero_ms,
             ledger: vec![("endpoint", (sound_ms - zero_ms) * 1_000)],
             interrupted: false,
+            by_person: false,
         }
     }
 

@@ -155,6 +155,11 @@ impl CallInput for SessionSender {
         Self::push(self, bytes).await.map_err(|_| Ended)
     }
 
+    async fn break_off(&self) {
+        // A call that has ended has told so by its outputs.
+        let _ = Self::break_off(self).await;
+    }
+
     async fn control(&self, control: Control) {
         let control = match control {
             Control::Position { reply, played_ms } => {
@@ -163,6 +168,12 @@ impl CallInput for SessionSender {
             Control::Interrupt => core::Control::Interrupt,
             Control::Mute(on) => core::Control::Mute(on),
             Control::Text(text) => core::Control::Text(text),
+            Control::Away { silent_ms } => core::Control::Away { silent: Duration::from_millis(silent_ms) },
+            Control::Back { received, again } => {
+                core::Control::Back { received: received.map(|(reply, upto)| (ReplyId(reply), upto)), again }
+            }
+            Control::Say(text) => core::Control::Say(text),
+            Control::Attend(on) => core::Control::Attend(on),
             Control::End => {
                 // What is being said is finished first; a call that has ended has told so by its outputs.
                 let _ = self.finish().await;
@@ -189,9 +200,12 @@ impl CallOutput for Heard {
     async fn next(&mut self) -> Option<Output> {
         loop {
             let output = match self.session.next().await? {
-                core::Output::Audio(message) => {
-                    Output::Audio { reply: message.reply.0, payload: message.payload }
-                }
+                core::Output::Audio(message) => Output::Audio {
+                    reply: message.reply.0,
+                    payload: message.payload,
+                    from: message.from,
+                    upto: message.upto,
+                },
                 core::Output::Ended(end) => Output::Event(closed(end)),
                 core::Output::Event(event) => match told(event) {
                     Some(event) => Output::Event(event),
@@ -245,5 +259,6 @@ fn stored(record: turn::TurnRecord) -> TurnRecord {
         zero_ms: record.ledger.zero().as_millis(),
         ledger: record.ledger.entries().map(|(stage, time)| (stage.name(), micros(time))).collect(),
         interrupted: record.interrupted,
+        by_person: record.by_person,
     }
 }

@@ -225,8 +225,8 @@ impl Writer {
     }
 
     /// Sends text as one message.
-    pub(crate) async fn text(&mut self, text: &str) -> Result<(), Gone> {
-        write(&mut self.socket, Frame::text(Payload::Borrowed(text.as_bytes())), self.patience).await
+    pub(crate) async fn text(&mut self, text: impl AsRef<[u8]>) -> Result<(), Gone> {
+        write(&mut self.socket, Frame::text(Payload::Borrowed(text.as_ref())), self.patience).await
     }
 
     /// Asks the client to show that it is alive.

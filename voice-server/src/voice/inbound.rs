@@ -4,21 +4,23 @@
 //! that is held back is seen at once; a client that fills the bounded queues ends its call. [`feed`] gives the session
 //! what was sorted; orders do not wait behind audio, but for `end`, which stands behind what was said.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
-use super::backlog::{Backlog, Full};
+use super::backlog::{Backlog, Full, Piece};
 use super::call::{CallInput, Control, DeclaredInput, Profile};
 use super::frames::{Broken, Incoming, Reader};
+use super::link::Link;
 use super::messages::{self, BadMessage, Message, Request};
 use super::outbox::{Item, Outbox};
 use super::query::Asked;
+use super::resume::{Coming, GONE, REFUSED};
 
 /// Orders that wait for the session, each of at most 2,000 characters.
 pub(super) const ORDER_QUEUE: usize = 64;
@@ -58,7 +60,7 @@ impl Activity {
     }
 
     /// Something came from the client, if only a pong.
-    fn note_frame(&self) {
+    pub(super) fn note_frame(&self) {
         self.frame.store(self.now(), Ordering::Relaxed);
     }
 
@@ -88,23 +90,45 @@ impl Activity {
     }
 }
 
-/// Sorts frames until the client's side ends, finishes both queues and gives the reader back for draining. `asked` is
-/// what the query said. Poll it to its end: dropping it loses the stream's sync.
-pub(super) async fn read(
-    mut reader: Reader,
-    profile: Profile,
-    asked: &Asked,
-    audio: &Backlog,
-    orders: mpsc::Sender<Order>,
-    outbox: &Outbox,
-    activity: &Activity,
-) -> (Hangup, Reader) {
+/// Where a socket's frames go.
+pub(super) struct Way<'a> {
+    /// The socket.
+    pub(super) link: Arc<Link>,
+    /// What it speaks.
+    pub(super) profile: Profile,
+    /// How the call is to be: what the query said, or for a later socket what holds.
+    pub(super) asked: Asked,
+    /// Whether this is the call's first socket, which may say how the call is to be.
+    pub(super) is_first: bool,
+    /// Audio goes here,
+    pub(super) audio: &'a Backlog,
+    /// orders here,
+    pub(super) orders: mpsc::Sender<Order>,
+    /// and the answers to what is neither.
+    pub(super) outbox: &'a Outbox,
+    /// Kept up to date.
+    pub(super) activity: &'a Activity,
+}
+
+/// Sorts frames until the client's side ends or the call has left the socket, and gives the reader back for draining. Poll
+/// it to its end: dropping it loses the stream's sync.
+pub(super) async fn read(coming: Coming, way: Way<'_>) -> (Hangup, Reader) {
+    let Way { link, profile, asked, is_first: opens, audio, orders, outbox, activity } = way;
     let is_opus = |asked: &Asked| asked.input == Some(Some(DeclaredInput::Opus));
-    let mut packets = is_opus(asked);
-    let (mut is_first, mut heard_anything) = (true, false);
+    let mut packets = is_opus(&asked);
+    let (mut is_first, mut heard_anything) = (opens, !opens);
     let mut odd = 0;
+    let (first, mut reader) = coming.await;
+    let mut first = Some(first);
     let hangup = loop {
-        let incoming = match reader.next().await {
+        let next = match first.take() {
+            Some(first) => first,
+            None => reader.next().await,
+        };
+        if link.is_over() {
+            break Hangup::Gone;
+        }
+        let incoming = match next {
             Ok(incoming) => incoming,
             Err(Broken::Gone) => break Hangup::Gone,
             Err(Broken::Fault { code, reason }) => break Hangup::Fault { code, reason },
@@ -141,6 +165,11 @@ pub(super) async fn read(
                         }
                     }
                     Ok(Request::Start(said)) if order.is_first && asked.is_empty() => packets = is_opus(said),
+                    // A call of that id would have been handed this socket; so there is none, and this one is not wanted.
+                    Ok(Request::Resume { .. }) if order.is_first => {
+                        say(outbox, REFUSED, GONE);
+                        break Hangup::Fault { code: 4404, reason: GONE };
+                    }
                     Ok(_) => {}
                     Err(_) => odd += 1,
                 }
@@ -162,7 +191,6 @@ pub(super) async fn read(
             Incoming::Close(code) => break Hangup::Closed(code),
         }
     };
-    audio.finish();
     (hangup, reader)
 }
 
@@ -196,9 +224,12 @@ pub(super) async fn feed<I: CallInput>(
         if next.is_none() {
             next = audio.next().await;
         }
-        while let Some(bytes) = next {
-            // After its end the session takes nothing; the queue is still emptied, so that the reader goes on.
-            let _ = input.push(bytes).await;
+        while let Some(piece) = next {
+            match piece {
+                // After its end the session takes nothing; the queue is still emptied, so that the reader goes on.
+                Piece::Audio(bytes) => drop(input.push(bytes).await),
+                Piece::Break => input.break_off().await,
+            }
             next = audio.next().await;
         }
         heard.notify_one();
@@ -223,12 +254,17 @@ pub(super) async fn feed<I: CallInput>(
             match order.map(|order| order.request) {
                 None => break,
                 Some(Ok(Request::Control(Control::End))) => asked_to_end = true,
-                Some(Ok(Request::Control(control))) => input.control(control).await,
+                Some(Ok(Request::Control(control))) => {
+                    if let Control::Position { reply, played_ms } = control {
+                        outbox.note_played(reply, Duration::from_millis(played_ms));
+                    }
+                    input.control(control).await;
+                }
                 Some(Ok(Request::Start(_))) => {
                     say(outbox, "already_started", "start must be the first message of a call")
                 }
-                Some(Ok(Request::Resume)) => {
-                    say(outbox, "resume_unavailable", "this version of the server cannot resume a call")
+                Some(Ok(Request::Resume { .. })) => {
+                    say(outbox, "already_started", "resume must be the first message of a socket")
                 }
                 Some(Err(bad)) => say(outbox, "bad_message", &bad.to_string()),
             }
@@ -242,7 +278,7 @@ pub(super) async fn feed<I: CallInput>(
 #[derive(Debug, Default)]
 pub(super) struct First {
     /// A message of audio.
-    pub(super) audio: Option<Bytes>,
+    pub(super) audio: Option<Piece>,
     /// An order other than `start`.
     pub(super) order: Option<Order>,
 }

@@ -11,8 +11,13 @@ use super::query::{self, Asked, Words};
 pub(super) enum Request {
     /// How the call is to be; must come first.
     Start(Asked),
-    /// Go on with a call that was dropped.
-    Resume,
+    /// Go on with a call that was dropped; must come first.
+    Resume {
+        /// The call's token.
+        token: String,
+        /// The number of the last thing that came.
+        last_seq: u32,
+    },
     /// An order for the session.
     Control(Control),
 }
@@ -42,7 +47,11 @@ enum Wire {
         #[serde(default)]
         greeting: Option<bool>,
     },
-    Resume {},
+    Resume {
+        token: String,
+        #[serde(rename = "lastSeq")]
+        last_seq: u32,
+    },
     Position {
         reply: u32,
         #[serde(rename = "playedMs")]
@@ -94,7 +103,7 @@ pub(super) fn parse(text: &str) -> Result<Request, BadMessage> {
         .map_err(|_| BadMessage::Field(format!("a field of {kind} is missing or not what it must be")))?;
     Ok(match wire {
         Wire::Start { input, output, greeting } => Request::Start(start(input, output, greeting)?),
-        Wire::Resume {} => Request::Resume,
+        Wire::Resume { token, last_seq } => Request::Resume { token, last_seq },
         Wire::Position { reply, played_ms } => {
             if !played_ms.is_finite() || played_ms < 0.0 {
                 return Err(BadMessage::Field("playedMs must be a number of milliseconds".into()));
@@ -140,7 +149,7 @@ pub(super) enum Message {
     Session {
         /// The conversation's id.
         id: String,
-        /// For going on after a drop. `null`: this version cannot.
+        /// For going on after a drop. `null`: this call cannot.
         #[serde(rename = "resumeToken")]
         resume_token: Option<String>,
         /// How the caller's audio is taken.
@@ -192,6 +201,9 @@ pub(super) enum Message {
         /// Their sum.
         #[serde(rename = "totalMs")]
         total_ms: f64,
+        /// Whether a person gave the reply.
+        #[serde(rename = "byPerson")]
+        by_person: bool,
     },
     /// Something to know.
     Notice {
@@ -211,10 +223,10 @@ pub(super) enum Message {
 
 impl Message {
     /// The greeting of a call that is open.
-    pub(super) fn session(options: &CallOptions) -> Self {
+    pub(super) fn session(options: &CallOptions, resume_token: Option<String>) -> Self {
         Self::Session {
             id: options.id.to_string(),
-            resume_token: None,
+            resume_token,
             input: match options.input {
                 None => json!({"format": "auto"}),
                 Some(DeclaredInput::Opus) => json!({"format": "opus"}),
@@ -274,7 +286,10 @@ mod tests {
                 Request::Start(asked),
             ),
             (r#"{"type":"start"}"#, Request::Start(Asked::default())),
-            (r#"{"type":"resume","token":"t","lastSeq":7}"#, Request::Resume),
+            (
+                r#"{"type":"resume","token":"t","lastSeq":7}"#,
+                Request::Resume { token: "t".into(), last_seq: 7 },
+            ),
             (
                 r#"{"type":"position","reply":3,"playedMs":1234.5}"#,
                 Request::Control(Control::Position { reply: 3, played_ms: 1_235 }),
@@ -298,6 +313,8 @@ mod tests {
             r#"{"type":"position","reply":-1,"playedMs":0}"#,
             r#"{"type":"position","reply":1,"playedMs":-1}"#,
             r#"{"type":"mute"}"#,
+            r#"{"type":"resume","token":"t"}"#,
+            r#"{"type":"resume","token":"t","lastSeq":-1}"#,
             r#"{"type":"text","text":"  "}"#,
             r#"{"type":"start","in":"mp3"}"#,
             r#"{"type":"start","out":{"format":"pcm16","channels":2}}"#,
@@ -323,11 +340,20 @@ mod tests {
         };
         let (ledger, total_ms) = ledger_ms(&[("endpoint", 200_100), ("stt", 50_000)]);
         let (said, reply, heard) = ("a".to_owned(), "b".to_owned(), "b".to_owned());
-        let turn = Message::Turn { turn: 1, said, reply, heard, interrupted: false, ledger, total_ms };
+        let turn = Message::Turn {
+            turn: 1,
+            said,
+            reply,
+            heard,
+            interrupted: false,
+            ledger,
+            total_ms,
+            by_person: false,
+        };
         for (message, expected) in [
             (
-                Message::session(&options),
-                json!({"type": "session", "id": Uuid::nil(), "resumeToken": null,
+                Message::session(&options, Some("t".into())),
+                json!({"type": "session", "id": Uuid::nil(), "resumeToken": "t",
                        "in": {"format": "pcm16", "rate": 16000, "channels": 1},
                        "out": {"format": "pcm16", "rate": 24000}}),
             ),
@@ -345,7 +371,7 @@ mod tests {
             (
                 turn,
                 json!({"type": "turn", "turn": 1, "said": "a", "reply": "b", "heard": "b", "interrupted": false,
-                       "ledger": {"endpoint": 200.1, "stt": 50.0}, "totalMs": 250.1}),
+                       "ledger": {"endpoint": 200.1, "stt": 50.0}, "totalMs": 250.1, "byPerson": false}),
             ),
             (
                 Message::Notice { code: "c".into(), text: "t".into() },

@@ -1,7 +1,8 @@
 //! The voice socket: `GET /voice/{session_id}`, as `docs/PROTOCOL.md` describes it.
 //!
 //! [`upgrade`] decides whether a request becomes a call; [`actor`] carries it, one task a call, between the frames of
-//! the socket and the session of the engine behind [`call`]. Turns are stored by the call itself, in order, before
+//! the socket and the session of the engine behind [`call`]. A call of `voice.v1` outlives a connection that drops:
+//! [`resume`] hands it the next one, [`registry`] knows it meanwhile. Turns are stored by the call itself, in order, before
 //! the close is echoed.
 
 pub mod actor;
@@ -12,6 +13,7 @@ pub mod engine;
 pub(crate) mod frames;
 pub(crate) mod headroom;
 mod inbound;
+mod link;
 pub(crate) mod loading;
 mod messages;
 mod outbox;
@@ -20,6 +22,7 @@ mod protocol_tests;
 mod query;
 mod recorder;
 pub mod registry;
+pub mod resume;
 pub mod upgrade;
 pub mod writing;
 
@@ -41,8 +44,10 @@ pub struct Limits {
     pub dead: Duration,
     /// A call ends after this. Default: 4 h.
     pub whole: Duration,
-    /// A frame that the client does not take within this ends the call. Default: 10 s.
+    /// A frame that the client does not take within this means that it is gone. Default: 10 s.
     pub write: Duration,
+    /// A client of `voice.v1` whose connection dropped is waited for. Default: 60 s.
+    pub resume: Duration,
 }
 
 impl Default for Limits {
@@ -55,6 +60,7 @@ impl Default for Limits {
             dead: Duration::from_secs(60),
             whole: Duration::from_secs(4 * 3_600),
             write: Duration::from_secs(10),
+            resume: Duration::from_secs(60),
         }
     }
 }

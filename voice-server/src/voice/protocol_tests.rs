@@ -9,6 +9,7 @@ use voice_core::turn::NoticeCode;
 
 use super::call::{CallOptions, DeclaredInput, OutputFormat, Profile, Recorded};
 use super::messages::{self, Message, ledger_ms};
+use super::resume::REFUSED;
 
 struct Section {
     schema: Value,
@@ -111,19 +112,26 @@ fn written() -> Vec<Message> {
             interrupted: true,
             ledger,
             total_ms,
+            by_person: turn == 1,
         }
     };
     vec![
-        Message::session(&options(None, OutputFormat::Wav)),
-        Message::session(&options(Some(DeclaredInput::Opus), OutputFormat::Ogg)),
-        Message::session(&options(
-            Some(DeclaredInput::Ulaw { rate: 8_000, channels: 2 }),
-            OutputFormat::Ulaw { rate: 8_000 },
-        )),
-        Message::session(&options(
-            Some(DeclaredInput::Pcm16 { rate: 48_000, channels: 1 }),
-            OutputFormat::Pcm16 { rate: 48_000 },
-        )),
+        Message::session(&options(None, OutputFormat::Wav), None),
+        Message::session(&options(Some(DeclaredInput::Opus), OutputFormat::Ogg), Some(text())),
+        Message::session(
+            &options(
+                Some(DeclaredInput::Ulaw { rate: 8_000, channels: 2 }),
+                OutputFormat::Ulaw { rate: 8_000 },
+            ),
+            None,
+        ),
+        Message::session(
+            &options(
+                Some(DeclaredInput::Pcm16 { rate: 48_000, channels: 1 }),
+                OutputFormat::Pcm16 { rate: 48_000 },
+            ),
+            Some(text()),
+        ),
         Message::Transcript { turn: 1, text: text(), is_final: true },
         Message::Reply { turn: 1, text: text() },
         // The greeting is turn 0.
@@ -197,19 +205,25 @@ fn listed(heading: &str) -> BTreeSet<String> {
 #[test]
 fn the_codes_of_notices_and_errors_are_those_that_are_sent() {
     let notices = [NoticeCode::SttFailed, NoticeCode::LlmFailed, NoticeCode::TtsFailed];
-    assert_eq!(listed("### Server: `notice`"), notices.iter().map(|code| code.as_str().to_owned()).collect());
+    let source = include_str!("actor.rs");
+    let of_actor =
+        source.split("Message::Notice { code: \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let notices = notices.iter().map(|code| code.as_str()).chain(of_actor);
+    assert_eq!(listed("### Server: `notice`"), notices.map(str::to_owned).collect());
     let source = include_str!("inbound.rs");
     let said = source.split("say(outbox, \"").skip(1).filter_map(|rest| rest.split('"').next());
-    assert_eq!(listed("### Server: `error`"), said.map(str::to_owned).collect());
+    assert_eq!(listed("### Server: `error`"), said.chain([REFUSED]).map(str::to_owned).collect());
 }
 
 #[test]
 fn the_close_codes_are_those_that_are_sent() {
     let sources = [
         include_str!("actor.rs"),
+        include_str!("actor/duties.rs"),
         include_str!("engine.rs"),
         include_str!("frames.rs"),
         include_str!("inbound.rs"),
+        include_str!("resume.rs"),
     ];
     let mut sent = BTreeSet::new();
     for program in sources.map(|source| source.split("#[cfg(test)]").next().expect("a beginning")) {

@@ -36,6 +36,8 @@ pub(super) struct Recorder {
     pub(super) conversation: Uuid,
     /// When it was created, by the wall and by the clock that never jumps.
     pub(super) created: (Timestamp, Instant),
+    /// The number of the last turn that the conversation had before this call; its turns go on from there.
+    pub(super) turns_before: u32,
     /// What its providers cost.
     pub(super) account: Account,
     /// Tells those who watch; `None` where nobody can.
@@ -54,11 +56,12 @@ impl Recorder {
             let number = dated.record.turn;
             let now = since_begin();
             let from_begin = |ms: u64| ms.saturating_add(earlier).min(now);
-            let turn = stored(Dated {
+            let mut turn = stored(Dated {
                 started_ms: from_begin(dated.started_ms),
                 reply_started_ms: from_begin(dated.reply_started_ms),
                 ..dated.clone()
             });
+            turn.turn = turn.turn.saturating_add(self.turns_before);
             let write = || self.store.append_turn(self.organization, self.conversation, turn.clone());
             if let Err(error) = persist(write).await {
                 tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
@@ -145,6 +148,7 @@ mod tests {
             zero_ms: 0,
             ledger: vec![("endpoint", 0)],
             interrupted: false,
+            by_person: false,
         };
         let now = u64::try_from(begun.elapsed().as_millis()).expect("a short test");
         turns_in.try_send(Dated { record, started_ms: now, reply_started_ms: now }).expect("room");
@@ -156,6 +160,7 @@ mod tests {
             organization,
             conversation: id,
             created: (created_at, begun),
+            turns_before: 0,
             account: account.clone(),
             publisher: None,
         };

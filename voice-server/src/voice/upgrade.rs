@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use fastwebsockets::upgrade as handshake;
+use fastwebsockets::upgrade::{self as handshake, UpgradeFut};
 use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header::{
@@ -20,6 +20,7 @@ use super::actor::Socket;
 use super::call::Profile;
 use super::query;
 use super::registry::Seat;
+use super::resume::{Owner, Second};
 use crate::api::id_of;
 use crate::app::App;
 use crate::auth;
@@ -56,12 +57,25 @@ pub async fn upgrade(
         // This can only take a right away: without an `Origin` more is allowed than with one.
         parts.headers.insert(ORIGIN, origin);
     }
+    let profile = profile(&parts.headers);
     let id = id_of(id).filter(|id| !id.is_nil());
-    let caller = auth::caller_of(&app, &parts, id.unwrap_or_default()).await?;
-    let id = id.ok_or_else(|| Problem::not_found("there is no such call"))?;
+    let allowed = auth::caller_of(&app, &parts, id.unwrap_or_default()).await;
+    // A call that is under way here, or was a moment ago, may be resumed also by whoever may not begin one any more: a
+    // ticket is used up by then.
+    let found = if shakes_hands { id.and_then(|id| app.calls.find(id)) } else { None };
+    let second = match found {
+        Some(found) => Second::of(found, profile, &parts, allowed.as_ref().ok().map(owner).as_ref()),
+        None => Ok(None),
+    };
+    let caller = match (allowed, &second) {
+        (Err(_), Ok(Some(second))) if !second.is_anonymous() => None,
+        (allowed, _) => Some(allowed?),
+    };
+    let second = second?;
+    let unknown = || Problem::not_found("there is no such call");
+    let id = id.ok_or_else(unknown)?;
     let asked = query::parse_query(parts.uri.query().unwrap_or_default())
         .map_err(|bad| Problem::bad_value(bad.field, format!("{bad}")))?;
-    let profile = profile(&parts.headers);
     if app.shutdown.has_begun() {
         return Err(Problem::unavailable("stopping", "the server is stopping; call again in a moment", 5));
     }
@@ -69,24 +83,35 @@ pub async fn upgrade(
         return Ok(refusal);
     }
     let busy = || Problem::unavailable("busy", "all lines are busy; call again in a moment", 5);
+    if let Some(second) = second {
+        let aside = app.calls.aside().ok_or_else(busy)?;
+        request = Request::from_parts(parts, body);
+        let (response, upgrade) = shake_hands(&mut request, profile)?;
+        app.calls.spawn(second.receive(upgrade, app.limits, aside));
+        return Ok(response);
+    }
+    let caller = caller.ok_or_else(unknown)?;
+    let page = owner(&caller).from_page(&parts);
+    let account = Account::start(app.prices.clone());
     let seat = app.calls.seat().ok_or_else(busy)?;
 
     request = Request::from_parts(parts, body);
-    let (response, upgrade) = handshake::upgrade(&mut request)
-        .map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
+    let (response, upgrade) = shake_hands(&mut request, profile)?;
     let mut created = (Timestamp::now(), Instant::now());
     let mut place = None;
     let mut known = caller.known(None);
+    let mut turns_before = 0;
     if matches!(seat, Seat::Taken(_)) {
         place = Some(caller.place(&app).await?);
-        if let Some(before) = caller.join(&app, created.0).await? {
+        if let Some((before, turns)) = caller.join(&app, created.0).await? {
+            turns_before = turns;
             created = (before.created_at, since(before.created_at, created));
             known = caller.known(before.client_phone.as_deref());
         }
         caller.redeem(&app).await?;
     }
     let plan = match &seat {
-        Seat::Taken(_) => app.archive.plan(app.organization, id).await,
+        Seat::Taken(_) => app.archive.plan(caller.organization, id).await,
         Seat::Refused(_) => None,
     };
     let socket = Socket {
@@ -94,9 +119,11 @@ pub async fn upgrade(
         upgrade,
         seat,
         id,
-        organization: caller.organization,
+        owner: page,
+        calls: app.calls.clone(),
         caller: known,
-        account: Account::start(app.prices.clone()),
+        account: account.clone(),
+        turns_before,
         created,
         store: app.store.clone(),
         publisher: Arc::new(Publisher::new(app.events.clone(), caller.organization, id)),
@@ -109,13 +136,33 @@ pub async fn upgrade(
     let carried = Arc::clone(&app.answerer).carry(socket);
     app.calls.spawn(async move {
         carried.await;
-        drop(place);
+        if let Some(place) = place {
+            place.spent(account.cost().micros);
+        }
     });
+    Ok(response)
+}
+
+/// Whose the call is.
+fn owner(caller: &auth::Caller) -> Owner {
+    Owner {
+        organization: caller.organization,
+        user: caller.user,
+        key: caller.key,
+        is_anonymous: caller.is_anonymous,
+        origin: None,
+    }
+}
+
+/// The answer that opens the socket, and what resolves to it.
+fn shake_hands(request: &mut Request, profile: Profile) -> Result<(Response, UpgradeFut), Problem> {
+    let (response, upgrade) =
+        handshake::upgrade(request).map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
     let mut response = response.map(|_| Body::empty());
     if profile == Profile::Full {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    Ok(response)
+    Ok((response, upgrade))
 }
 
 /// When a conversation began that was made before its call, by the clock that never jumps.

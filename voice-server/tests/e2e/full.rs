@@ -138,7 +138,7 @@ pub(crate) async fn what_cannot_be_read_is_no_end(address: SocketAddr) {
         (r#"{"type":"dance"}"#, "bad_message"),
         (r#"{"type":"text"}"#, "bad_message"),
         (r#"{"type":"start"}"#, "already_started"),
-        (r#"{"type":"resume","token":"t","lastSeq":1}"#, "resume_unavailable"),
+        (r#"{"type":"resume","token":"t","lastSeq":1}"#, "already_started"),
     ] {
         caller.tell(nonsense);
         let (_, error, _) = caller.event("error").await;

@@ -29,6 +29,7 @@ use voice_server::voice::call::{
     Answerer, AnyAnswerer, CallInput, CallOptions, CallOutput, Control, Ended, Event, NotWritten, Output,
     Refused, StageStatus, TurnRecord, Written,
 };
+use voice_server::voice::registry::Registry;
 
 /// Longer than anything here takes, shorter than anybody waits: only a fault runs into it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -45,6 +46,8 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 pub(crate) enum Seen {
     Pushed(Bytes),
     Control(Control),
+    /// The caller's bytes broke off.
+    Broke,
     Closed,
 }
 
@@ -63,7 +66,13 @@ impl Line {
     }
 
     pub(crate) async fn audio(&self, reply: u32, payload: &[u8]) {
-        soon(self.say.send(Output::Audio { reply, payload: Bytes::copy_from_slice(payload) })).await.unwrap();
+        self.piece(reply, payload, Duration::ZERO, Duration::from_millis(20)).await;
+    }
+
+    /// A part of a reply's audio, with its place in it.
+    pub(crate) async fn piece(&self, reply: u32, payload: &[u8], from: Duration, upto: Duration) {
+        let payload = Bytes::copy_from_slice(payload);
+        soon(self.say.send(Output::Audio { reply, payload, from, upto })).await.unwrap();
     }
 
     pub(crate) async fn event(&self, event: Event) {
@@ -91,6 +100,7 @@ pub(crate) fn record(turn: u32, said: &str) -> TurnRecord {
         zero_ms: 2_000,
         ledger: vec![("endpoint", 200_000), ("stt", 50_500)],
         interrupted: true,
+        by_person: false,
     }
 }
 
@@ -138,6 +148,10 @@ impl CallInput for Ear {
     async fn push(&self, bytes: Bytes) -> Result<(), Ended> {
         self.room.acquire().await.map_err(|_| Ended)?.forget();
         self.seen.send(Seen::Pushed(bytes)).map_err(|_| Ended)
+    }
+
+    async fn break_off(&self) {
+        let _ = self.seen.send(Seen::Broke);
     }
 
     async fn control(&self, control: Control) {
@@ -307,6 +321,8 @@ pub(crate) struct Server {
     pub(crate) store: Arc<HeldStore>,
     /// What requests see.
     pub(crate) app: App,
+    /// The calls under way.
+    pub(crate) calls: Registry,
     pub(crate) folder: PathBuf,
 }
 
@@ -369,6 +385,7 @@ impl Server {
         if let Some(limits) = wish.limits {
             app.limits = limits;
         }
+        let calls = app.calls.clone();
         let auth = app.auth.clone();
         let events = app.events.clone();
         let serving = tokio::spawn(app.clone().serve(listener));
@@ -380,6 +397,7 @@ impl Server {
             trigger,
             events,
             serving,
+            calls,
             admin: OnceCell::new(),
             auth,
             store,
@@ -575,6 +593,20 @@ impl Server {
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()
     }
+
+    /// The same, once the call has ended.
+    pub(crate) async fn ended_conversation(&self, id: Uuid) -> Value {
+        soon(async {
+            loop {
+                let found = self.conversation(id).await;
+                if found["status"] == "ended" {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
 }
 
 impl Drop for Server {
@@ -652,6 +684,11 @@ impl Client {
                 _ => {}
             }
         }
+    }
+
+    /// Closes with another code.
+    pub(crate) async fn close_with(&mut self, code: u16) {
+        soon(self.0.write_frame(Frame::close(code, b""))).await.unwrap();
     }
 
     pub(crate) async fn next_text(&mut self) -> Value {

@@ -60,9 +60,56 @@ pub(crate) enum Got {
 /// One caller.
 pub(crate) struct Caller {
     pub(crate) id: Uuid,
-    write: WebSocket<Join<Empty, OwnedWriteHalf>>,
-    came: mpsc::UnboundedReceiver<(Instant, Got)>,
+    write: Option<Writing>,
+    came: Coming,
     reading: JoinHandle<()>,
+}
+
+type Writing = WebSocket<Join<Empty, OwnedWriteHalf>>;
+type Coming = mpsc::UnboundedReceiver<(Instant, Got)>;
+
+/// Opens a socket while the clock stands.
+async fn connect(server: &Server, path: &str, protocol: Option<&str>) -> (Writing, Coming, JoinHandle<()>) {
+    // A paused clock does not go on while a blocking task runs.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let standing = tokio::task::spawn_blocking(move || released.recv().is_err());
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{protocol}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+
+    let (read, write) = stream.into_split();
+    let mut read = WebSocket::after_handshake(tokio::io::join(read, tokio::io::sink()), Role::Client);
+    read.set_auto_close(false);
+    read.set_auto_pong(false);
+    let write = WebSocket::after_handshake(tokio::io::join(tokio::io::empty(), write), Role::Client);
+    let (told, came) = mpsc::unbounded_channel();
+    let reading = tokio::spawn(async move {
+        while let Ok(frame) = read.read_frame().await {
+            let got = match (frame.opcode, &*frame.payload) {
+                (OpCode::Binary, bytes) => Got::Binary(Bytes::copy_from_slice(bytes)),
+                (OpCode::Text, text) => Got::Text(serde_json::from_slice(text).unwrap()),
+                (OpCode::Close, [high, low, ..]) => Got::Closed(u16::from_be_bytes([*high, *low])),
+                _ => continue,
+            };
+            if told.send((Instant::now(), got)).is_err() {
+                return;
+            }
+        }
+    });
+    // The reader waits for its first frame before time goes on.
+    tokio::task::yield_now().await;
+    drop(release);
+    standing.await.unwrap();
+    (write, came, reading)
 }
 
 impl Caller {
@@ -70,54 +117,40 @@ impl Caller {
     pub(crate) async fn dial(server: &Server, query: &str, protocol: Option<&str>) -> Self {
         let id = Uuid::new_v4();
         tokio::time::pause();
-        // A paused clock does not go on while a blocking task runs.
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let standing = tokio::task::spawn_blocking(move || released.recv().is_err());
-        let mut stream = TcpStream::connect(server.address).await.unwrap();
-        let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
-        let request = format!(
-            "GET /voice/{id}{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{protocol}\r\n"
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(soon(stream.read_u8()).await.unwrap());
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+        let (write, came, reading) = connect(server, &format!("/voice/{id}{query}"), protocol).await;
+        Self { id, write: Some(write), came, reading }
+    }
 
-        let (read, write) = stream.into_split();
-        let mut read = WebSocket::after_handshake(tokio::io::join(read, tokio::io::sink()), Role::Client);
-        read.set_auto_close(false);
-        read.set_auto_pong(false);
-        let write = WebSocket::after_handshake(tokio::io::join(tokio::io::empty(), write), Role::Client);
-        let (told, came) = mpsc::unbounded_channel();
-        let reading = tokio::spawn(async move {
-            while let Ok(frame) = read.read_frame().await {
-                let got = match (frame.opcode, &*frame.payload) {
-                    (OpCode::Binary, bytes) => Got::Binary(Bytes::copy_from_slice(bytes)),
-                    (OpCode::Text, text) => Got::Text(serde_json::from_slice(text).unwrap()),
-                    (OpCode::Close, [high, low, ..]) => Got::Closed(u16::from_be_bytes([*high, *low])),
-                    _ => continue,
-                };
-                if told.send((Instant::now(), got)).is_err() {
-                    return;
-                }
-            }
-        });
-        // The reader waits for its first frame before time goes on.
-        tokio::task::yield_now().await;
-        drop(release);
-        standing.await.unwrap();
-        Self { id, write, came, reading }
+    /// The network is gone: the connection breaks without a word. What had come by then can still be taken.
+    pub(crate) async fn drop_line(&mut self) {
+        // What is on its way arrives; what is sent to somebody who is gone does not.
+        self.settle(Duration::from_millis(20)).await;
+        self.reading.abort();
+        let _ = (&mut self.reading).await;
+        self.write = None;
+        // The server sees it while the clock stands.
+        self.settle(Duration::from_millis(40)).await;
+    }
+
+    /// Comes back with another connection, having handled all up to `last`.
+    pub(crate) async fn resume(&mut self, server: &Server, token: &str, last: u64) {
+        let path = format!("/voice/{}", self.id);
+        let (write, came, reading) = connect(server, &path, Some("voice.v1")).await;
+        (self.write, self.came, self.reading) = (Some(write), came, reading);
+        self.tell(&serde_json::json!({"type": "resume", "token": token, "lastSeq": last}).to_string()).await;
+        self.settle(Duration::from_millis(20)).await;
+    }
+
+    fn writer(&mut self) -> &mut Writing {
+        self.write.as_mut().expect("a connection")
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        self.write.write_frame(Frame::binary(Payload::Borrowed(bytes))).await.unwrap();
+        self.writer().write_frame(Frame::binary(Payload::Borrowed(bytes))).await.unwrap();
     }
 
     pub(crate) async fn tell(&mut self, text: &str) {
-        self.write.write_frame(Frame::text(Payload::Borrowed(text.as_bytes()))).await.unwrap();
+        self.writer().write_frame(Frame::text(Payload::Borrowed(text.as_bytes()))).await.unwrap();
     }
 
     /// Sends 20 ms of sound or silence as 16 kHz samples, and lets that time pass.
@@ -168,7 +201,7 @@ impl Caller {
     /// Lets the clock of the machine go on, closes, and gives the stored conversation.
     pub(crate) async fn hang_up(mut self, server: &Server) -> Value {
         tokio::time::resume();
-        soon(self.write.write_frame(Frame::close(1000, b""))).await.unwrap();
+        soon(self.writer().write_frame(Frame::close(1000, b""))).await.unwrap();
         while !matches!(soon(self.came.recv()).await, Some((_, Got::Closed(1000)))) {}
         server.conversation(self.id).await
     }

@@ -28,6 +28,10 @@ impl Dialogue {
             return;
         }
         let Some(utterance) = forming.open.take() else { return };
+        if !self.away {
+            // That the client is away may be told a moment later, or it is back already: the rest has its time from here.
+            self.back_at = self.now;
+        }
         forming.parts.push(Part { utterance: utterance.id, partial: utterance.partial, text: None });
         for timer in [Timer::Interrupt, Timer::LongTurn] {
             self.timers.stop(timer);
