@@ -4,6 +4,7 @@ pub mod access;
 pub mod agents;
 mod asked;
 pub mod auth;
+pub mod calls;
 pub mod conversations;
 pub mod events;
 pub(crate) mod fields;

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use super::openapi::{self, Document};
 use super::{
-    agents, auth, conversations, health, keys, metrics, organization, properties, recordings, users,
+    agents, auth, calls, conversations, health, keys, metrics, organization, properties, recordings, users,
 };
 use crate::app::App;
 
@@ -28,6 +28,10 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(conversations::list, conversations::open))
         .routes(routes!(conversations::one, conversations::change))
         .routes(routes!(conversations::write))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::end))
+        .routes(routes!(calls::say))
+        .routes(routes!(calls::attend))
         .routes(routes!(properties::list))
         .routes(routes!(properties::one))
         .routes(routes!(agents::performance))

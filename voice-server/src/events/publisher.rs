@@ -54,7 +54,7 @@ impl Publisher {
             *told = Some(now);
         }
         let data = json!({
-            "conversationId": self.conversation, "turn": turn, "role": "caller", "text": text, "final": is_final
+            "conversationId": self.conversation, "turn": turn, "role": "user", "text": text, "final": is_final
         });
         self.publish(Kind::Transcript, data);
     }

@@ -46,7 +46,7 @@ export const read = {
   settings: (body) => ({ disclosure: "", recording: "", retentionDays: "", region: "", timeZone: "", facts: [], ...body?.settings }),
   health: (body) => ({ status: body?.status ?? "unknown", checks: body?.checks ?? {} }),
   // The conversation that an event is about.
-  subject: ({ data = {} }) => data.conversation?.id ?? data.conversation ?? data.id,
+  subject: ({ data = {} }) => data.conversationId ?? data.conversation?.id ?? data.conversation ?? data.id,
 };
 
 // The query of an address; what is empty is left out.

@@ -390,3 +390,40 @@ async fn what_was_read_is_given_with_its_age_while_the_database_is_down() {
     server.store.is_down.store(false, std::sync::atomic::Ordering::Relaxed);
     assert!(api.get(&path).await.body["meta"].is_null());
 }
+
+#[tokio::test]
+async fn calls_under_way_are_listed_and_taken_in_hand_by_their_own_organization() {
+    let mut server = Server::start().await;
+    let (agent, foreign) = (
+        Api::agent(&server).await,
+        Api::sign_in(&server, &server.admin_of_another_organization().await).await,
+    );
+    let (_client, mut line, id) = server.call_v1("?in=pcm16").await;
+    let listed = agent.get("/api/v1/calls").await;
+    assert_eq!((listed.status, &listed.body["items"][0]["id"]), (200, &json!(id)), "{}", listed.body);
+    assert_eq!(listed.body["items"][0]["attended"], false);
+    assert_eq!(foreign.get("/api/v1/calls").await.body["items"], json!([]));
+    let path = format!("/api/v1/calls/{id}");
+    for (order, body) in
+        [("end", json!({})), ("say", json!({"text": "Hello."})), ("attend", json!({"on": true}))]
+    {
+        assert_eq!(foreign.post(&format!("{path}/{order}"), body.clone()).await.status, 404, "{order}");
+    }
+    assert_eq!(agent.post(&format!("{path}/attend"), json!({"on": true})).await.status, 202);
+    assert_eq!(agent.post(&format!("{path}/say"), json!({"text": "A person here."})).await.status, 202);
+    let mut said = false;
+    for _ in 0..4 {
+        let seen = format!("{:?}", line.next_seen().await);
+        said |= seen.contains("A person here.");
+        if said {
+            break;
+        }
+    }
+    assert!(said, "the call was told what to say");
+    for (order, body, field) in [("say", json!({"text": ""}), "text"), ("attend", json!({}), "on")] {
+        let got = agent.post(&format!("{path}/{order}"), body).await;
+        assert_eq!((got.status, got.body["field"].as_str()), (422, Some(field)), "{order}");
+    }
+    let unknown = format!("/api/v1/calls/{}/end", Uuid::new_v4());
+    assert_eq!(agent.post(&unknown, json!({})).await.status, 404);
+}
