@@ -7,6 +7,8 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 use voice_core::llm::concierge::{Listing, Listings, sample_listings};
 
+use crate::data::DEMO_ORGANIZATION;
+
 /// Finds homes by a caller's words.
 pub trait ListingSource: Send + Sync {
     /// Homes of the organization that fit the words, the best first, at most `limit`, each as one short plain text. Empty where
@@ -22,18 +24,20 @@ pub trait ListingSource: Send + Sync {
     ) -> BoxFuture<'static, Result<Vec<String>, String>>;
 }
 
-/// The listings that come with the program, the same for every organization.
+/// The listings that come with the program. They are the demo organization's; others have none of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SampleListings;
 
 impl ListingSource for SampleListings {
     fn find(
         &self,
-        _organization: Uuid,
+        organization: Uuid,
         words: String,
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<String>, String>> {
-        Box::pin(std::future::ready(Ok(fitting(sample_listings(), &words, limit))))
+        let its_own = organization == DEMO_ORGANIZATION;
+        let found = if its_own { fitting(sample_listings(), &words, limit) } else { Vec::new() };
+        Box::pin(std::future::ready(Ok(found)))
     }
 }
 

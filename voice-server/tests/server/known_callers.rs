@@ -132,7 +132,7 @@ async fn a_caller_is_known_again_and_nobody_else_gets_anything_of_it() {
     let email = office.server.admin_of_another_organization().await;
     let elsewhere = key_of(&office.server, &email).await;
     let (told, _) = office.call(&elsewhere, Some("+15550100")).await;
-    assert!(!told.contains("12 Oak Street") && !told.contains("Saturdays"), "{told}");
+    assert!(!told.contains("Oak") && !told.contains("Saturdays"), "{told}");
     assert!(told.contains("\"The office that is called is Other.\""), "{told}");
 }
 
