@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::id_of;
 use crate::app::App;
 use crate::auth::{Identity, Right};
+use crate::cache::{Area, Cache as _, Group};
 use crate::data::{RecordingState, Timestamp};
 use crate::http::Problem;
 use crate::recording::keep::{self, EraseError, Erased};
@@ -185,6 +186,11 @@ pub async fn erase(
         return Err(bad());
     }
     let erased = keep::erase_caller(&*app.store, &app.blobs, who.organization, &phone).await;
+    // Nor do copies of answers stay that are kept for when the database is down.
+    let group = Group { area: Area::Read, organization: who.organization };
+    if app.cache.remove_group(group).await.is_err() {
+        tracing::warn!("kept answers could not be removed; they are forgotten by themselves within a day");
+    }
     erased.map(Json).map_err(|error| match error {
         EraseError::Storage(error) => problem(&error),
         EraseError::Data(error) => error.into(),
