@@ -50,12 +50,12 @@ impl Dialogue {
         self.timers.stop(Timer::Away);
         let now = self.now;
         if let Mouth::Answering(answer) = &self.mouth
-            && answer.first_audio
             && !answer.voice_lost
         {
+            // Just what passed unheeded while nobody heard anything begins anew.
             if answer.left_at.is_some() || answer.speech_done {
                 self.timers.set(Timer::Playout, now + self.policy.playout);
-            } else {
+            } else if answer.first_audio {
                 self.timers.set(Timer::Speech, now + self.policy.speech);
             }
         }
