@@ -263,13 +263,7 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
         }
     };
     store.end_abandoned(carried_since).await?;
-    if store.organizations().await?.is_empty() {
-        // Several servers may start on the empty database at the same time.
-        match store.add_organization(DEMO_ORGANIZATION, "My organization".into(), Timestamp::now()).await {
-            Ok(()) | Err(DataError::Exists) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    first_organization(&*store).await?;
     if config.is_unconfigured() {
         give_samples(&*store).await?;
     }
@@ -289,6 +283,18 @@ async fn give_samples(store: &dyn Store) -> Result<(), DataError> {
     let now = Timestamp::now();
     let listings = rows.into_iter().filter_map(|row| NewProperty::from_reso(row, now)).collect();
     store.save_properties(DEMO_ORGANIZATION, listings).await.map(drop)
+}
+
+/// Makes an organization where there is none yet: a new Postgres has no demo, but somebody who is to sign in.
+pub(crate) async fn first_organization(store: &dyn Store) -> Result<(), DataError> {
+    if !store.organizations().await?.is_empty() {
+        return Ok(());
+    }
+    // Several may start on the empty database at the same time.
+    match store.add_organization(DEMO_ORGANIZATION, "My organization".into(), Timestamp::now()).await {
+        Ok(()) | Err(DataError::Exists) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A call that was begun this long ago is carried by nobody any more.

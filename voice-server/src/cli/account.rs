@@ -43,7 +43,11 @@ where
 async fn open(config: &Config) -> Result<Arc<dyn Store>, DataError> {
     Ok(match &config.database_url {
         None => Arc::new(SqliteStore::attach(&config.data).await?),
-        Some(address) => Arc::new(PostgresStore::open(address, config.database_pooling).await?),
+        Some(address) => {
+            let store = PostgresStore::open(address, config.database_pooling).await?;
+            crate::app::first_organization(&store).await?;
+            Arc::new(store)
+        }
     })
 }
 

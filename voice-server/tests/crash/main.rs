@@ -90,9 +90,14 @@ impl Running {
         let printed = BufReader::new(child.stdout.take().unwrap());
         let (told, address) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
+            let mut open = String::new();
             for line in printed.lines().map_while(Result::ok) {
                 if let Some(address) = line.trim().strip_prefix("open ") {
-                    let _ = told.send(address.trim().trim_end_matches('/').to_owned());
+                    open = address.trim().trim_end_matches('/').to_owned();
+                }
+                // Before that written questions are told to come again.
+                if line.trim().starts_with("ready ") {
+                    let _ = told.send(open.clone());
                 }
             }
         });
