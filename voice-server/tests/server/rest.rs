@@ -348,8 +348,8 @@ async fn no_operation_finds_anything_by_another_organizations_ids() {
                 tried += 1;
                 let told = got.body.to_string();
                 assert!(!mine.iter().any(|id| told.contains(id)), "{method} {filled} told {told}");
-                // Erasing says how much was found: nothing.
-                if path.contains("{phone}") {
+                // Erasing says how much was found: nothing; most ids are no number at all.
+                if path.contains("{phone}") && got.status != 422 {
                     assert_eq!(got.body, json!({"conversations": 0, "recordings": 0}));
                 } else if path.contains('{') {
                     assert!(
