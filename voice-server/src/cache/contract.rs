@@ -1,6 +1,6 @@
 //! What every cache does: the trait, the entry with its two ages, and the mark that makes a removal win over a load.
 //!
-//! [`suite`](tests::suite) is run by the one in memory, the one in Redis and the two behind each other.
+//! `tests::suite` is run by the one in memory, the one in Redis and the two behind each other.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Live events: what happens in an organization, for everybody of it who watches, on whichever server.
 //!
-//! [`Hub::publish`] never waits. A [`room`] an organization keeps the last events, so that who was away for a moment
+//! [`Hub::publish`] never waits. A `room` an organization keeps the last events, so that who was away for a moment
 //! resumes without loss or double, and hands new ones to its subscribers; one who reads too slowly is dropped alone. With
 //! Redis (`relay`) every event is put into a stream of its organization and told on one channel, in one step: the stream's
 //! ids give all servers the same order and let a server catch up on what it missed; the channel brings events at once,
