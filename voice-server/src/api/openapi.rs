@@ -79,7 +79,6 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
                     "401" | "403" => !is_public,
                     "404" => has_id,
                     "413" => takes_body,
-                    "400" | "422" => true,
                     _ => true,
                 };
                 if applies && !operation.responses.responses.contains_key(*status) {

@@ -4,7 +4,7 @@
 //! that is gone or hangs slows a few requests by a deadline and never breaks one: memory serves, what had to be removed is
 //! owed, and when Redis is back that is settled before anything is read from it. [`Caching::fetch`] gives what is kept or
 //! loads it once for all who wait, and serves what is stale where the source fails. [`Denials`] and [`Tickets`] are the two
-//! uses whose loss would change what somebody may do.
+//! uses whose loss would change what somebody may do; sign-in does not use them yet and keeps its own in process (`auth`).
 
 pub mod contract;
 mod denials;

@@ -313,7 +313,7 @@ pub const KEYS: &[Key] = &[
         Kind::Url(&["redis", "rediss"]),
         "in process",
         By("cache"),
-        "Redis for the cache, tickets and live events that several servers share. While it does not answer, each server goes \
+        "Redis for the cache and live events that several servers share. While it does not answer, each server goes \
          on by itself.",
     ),
     key(
