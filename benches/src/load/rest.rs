@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::client::conn::http1::SendRequest;
+use hyper::header::HeaderValue;
+use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use voice_server::app::App;
+use voice_server::auth::demo;
 use voice_server::data::{ConversationFilter, DEMO_ORGANIZATION, Store};
 use voice_server::engine::Built;
 use voice_server::shutdown;
@@ -141,19 +144,11 @@ struct Mix {
     further: Vec<String>,
     properties: u64,
     conversations: u64,
-    /// Kinds that the server does not serve, or not to this client.
-    left_out: Vec<&'static str>,
 }
 
 impl Mix {
     fn ask(&self, number: u64) -> Ask {
-        let mut dice = Dice::of(10, number);
-        loop {
-            let ask = self.any(&mut dice);
-            if !self.left_out.contains(&ask.kind) {
-                return ask;
-            }
-        }
+        self.any(&mut Dice::of(10, number))
     }
 
     fn any(&self, dice: &mut Dice) -> Ask {
@@ -170,8 +165,7 @@ impl Mix {
             }
             60..70 => of("conversations", "/api/v1/conversations".to_owned()),
             70..80 => {
-                let word = made::WORDS[dice.roll(made::WORDS.len())];
-                of("conversations with words", format!("/api/v1/conversations?q={word}"))
+                of("conversations with words", format!("/api/v1/conversations?q={}", made::asked(dice)))
             }
             80..95 => {
                 let id = made::conversation_id(dice.roll(self.conversations as usize) as u64);
@@ -179,11 +173,9 @@ impl Mix {
             }
             95..98 => of("profile", "/api/v1/users/profile".to_owned()),
             _ => {
-                let id = DEMO_ORGANIZATION;
-                of(
-                    "performance",
-                    format!("/api/v1/agents/{id}/performance?from=2025-01-01&to=2025-12-31&tz=UTC"),
-                )
+                let (agent, month) = (made::agent_id(dice.roll(made::AGENTS) as u64), 1 + dice.roll(11));
+                let period = format!("from=2025-{month:02}-01&to=2025-{month:02}-28&tz=America/Chicago");
+                of("performance", format!("/api/v1/agents/{agent}/performance?{period}"))
             }
         }
     }
@@ -192,11 +184,32 @@ impl Mix {
 /// Connections to the server that stay open.
 struct Client {
     address: SocketAddr,
-    idle: Mutex<Vec<SendRequest<Empty<Bytes>>>>,
+    /// `Bearer` and the access token, once signed in.
+    bearer: HeaderValue,
+    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
 impl Client {
+    /// Signs the demo's admin in.
+    async fn signed_in(address: SocketAddr) -> Result<Self, Error> {
+        let mut client = Self { address, bearer: HeaderValue::from_static("none"), idle: Mutex::default() };
+        let body = json!({"email": demo::USERS[0].email, "password": demo::PASSWORD}).to_string();
+        let request = Request::post("/api/v1/auth/login").header("content-type", "application/json");
+        let (status, body) = timeout(PATIENCE, client.send(request, body.into())).await??;
+        if status != 200 {
+            return Err(format!("sign-in answers {status}").into());
+        }
+        let signed_in: Value = serde_json::from_slice(&body)?;
+        let token = signed_in["accessToken"].as_str().ok_or("sign-in gives no token")?;
+        client.bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        Ok(client)
+    }
+
     async fn get(&self, path: &str) -> Result<(u16, Bytes), Error> {
+        self.send(Request::get(path).header("authorization", &self.bearer), Bytes::new()).await
+    }
+
+    async fn send(&self, request: Builder, body: Bytes) -> Result<(u16, Bytes), Error> {
         let waiting = self.idle.lock().map_err(|_| "poisoned")?.pop();
         let mut connection = match waiting.filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
@@ -209,7 +222,7 @@ impl Client {
                 sender
             }
         };
-        let request = Request::get(path).header("host", "localhost").body(Empty::new())?;
+        let request = request.header("host", "localhost").body(Full::new(body))?;
         connection.ready().await?;
         let answer = connection.send_request(request).await?;
         let status = answer.status().as_u16();
@@ -220,13 +233,12 @@ impl Client {
 }
 
 async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
-    let client = Arc::new(Client { address, idle: Mutex::default() });
+    let client = Arc::new(Client::signed_in(address).await?);
     let mut mix = Mix {
         searches: searches().iter().map(|query| format!("/api/v1/properties?{query}")).collect(),
         further: Vec::new(),
         properties: options.properties,
         conversations: options.conversations,
-        left_out: Vec::new(),
     };
     let mut each = Vec::new();
     let (mut empty, mut short) = (0, 0);
@@ -262,19 +274,6 @@ async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
         println!("{}", Spread::of(each.iter().map(|(took, _)| took.as_secs_f64() * 1e3).collect()));
         return Ok(json!({}));
     }
-    for (kind, path) in [
-        ("profile", "/api/v1/users/profile"),
-        (
-            "performance",
-            "/api/v1/agents/00000000-0000-0000-0000-000000000000/performance?from=2025-01-01&to=2025-01-02",
-        ),
-    ] {
-        let (status, _) = timeout(PATIENCE, client.get(path)).await??;
-        if status != 200 {
-            println!("left out, since it answers {status}: {path}");
-            mix.left_out.push(kind);
-        }
-    }
     let mix = Arc::new(mix);
     drive(options, &client, &mix, WARM_UP, 1 << 32).await?;
     let (times, errors, late) = drive(options, &client, &mix, options.seconds, 0).await?;
@@ -294,7 +293,6 @@ async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
         "conversations": options.conversations,
         "rate": options.rate,
         "seconds": options.seconds,
-        "left_out": mix.left_out,
         "errors": errors,
         "all_ms": all,
         "by_kind_ms": kinds,
@@ -364,7 +362,7 @@ async fn alone(options: &Options, store: &dyn Store) -> Result<Value, Error> {
         }
         for (kind, words) in [
             ("conversations", vec![]),
-            ("conversations with words", vec![made::WORDS[dice.roll(96)].to_owned()]),
+            ("conversations with words", made::asked(&mut dice).split('+').map(str::to_owned).collect()),
         ] {
             let filter = ConversationFilter { words, ..Default::default() };
             let begun = Instant::now();

@@ -95,7 +95,9 @@ impl Asked {
     /// Words to search for.
     pub(crate) fn words(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
-        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words = text
+            .split(|c: char| !(c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}')))
+            .filter(|word| !word.is_empty());
         words.take(MOST_WORDS).map(str::to_lowercase).collect()
     }
 

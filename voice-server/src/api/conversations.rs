@@ -61,7 +61,7 @@ pub(crate) struct ListParams {
     to: Option<Timestamp>,
     /// Only those marked as leads, or not.
     lead: Option<bool>,
-    /// Only where all these words were said or answered in one turn.
+    /// Only where all these words were said, by either side; the last one may be begun only, from three letters on.
     q: Option<String>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,

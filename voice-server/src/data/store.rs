@@ -274,6 +274,10 @@ pub trait Upkeep: Send + Sync {
     /// Removes what has expired: refresh tokens, kept answers.
     fn sweep(&self, now: Timestamp) -> Answer<'_, ()>;
 
+    /// Puts the words of at most `most` conversations into the index that were stored before there was one. Gives how many
+    /// these were; 0 once all are in it.
+    fn index_words(&self, most: u32) -> Answer<'_, u64>;
+
     /// Writes what is pending and closes. Later calls fail.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -246,6 +246,7 @@ impl Upkeep for HeldStore {
         begin_once(organization: Uuid, asker: String, key: String, fingerprint: String, now: Timestamp) -> Begun;
         finish_once(organization: Uuid, asker: String, key: String, answer: Option<(u16, String)>) -> ();
         sweep(now: Timestamp) -> ();
+        index_words(most: u32) -> u64;
     );
     fn close(&self) -> BoxFuture<'_, ()> {
         self.inner.close()

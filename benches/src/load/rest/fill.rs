@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,16 +10,22 @@ use std::time::Instant;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use voice_fixtures::private::PrivatePostgres;
 use voice_server::config::{Config, Secret};
-use voice_server::data::{DEMO_ORGANIZATION, NewProperty, PostgresStore, SqliteStore, Store, Timestamp};
+use voice_server::data::{
+    DEMO_ORGANIZATION, NewProperty, NewUser, PostgresStore, Role, SqliteStore, Store, Timestamp,
+};
 
 use super::{Error, Kind, Options, made};
 
 /// Changes with what is made, so that nobody measures an old filling.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// Listings in one transaction.
 const AT_ONCE: u64 = 2_000;
 /// Conversations in one statement.
 const CONVERSATIONS_AT_ONCE: u64 = 250;
+/// Conversations whose words are indexed in one transaction.
+const INDEXED_AT_ONCE: u32 = 500;
+/// One client asks here as many would.
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
 
 /// A filled database. The Postgres that holds one ends with it.
 pub(super) struct Filled {
@@ -40,7 +47,12 @@ pub(super) async fn filled(options: &Options) -> Result<Filled, Error> {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let config = Config { data: folder.clone(), max_connections: 2_000, ..Config::default() };
+    let config = Config {
+        data: folder.clone(),
+        max_connections: 2_000,
+        requests_per_second: REQUESTS_PER_SECOND,
+        ..Config::default()
+    };
     let begun = Instant::now();
     let mut filled = match options.database {
         Kind::Sqlite => {
@@ -48,12 +60,14 @@ pub(super) async fn filled(options: &Options) -> Result<Filled, Error> {
             let mut speed = None;
             if !is_filled {
                 speed = Some(fill(&*store, options).await?);
+                add_agents(&*store).await?;
                 let file = format!("sqlite://{}", folder.join("voice.sqlite3").display());
                 let mut connection = SqliteConnection::connect(&file).await?;
                 for part in parts(conversations, CONVERSATIONS_AT_ONCE) {
                     let text = conversations_of(part, conversations, options.database);
                     connection.execute(AssertSqlSafe(format!("BEGIN; {text}; COMMIT"))).await?;
                 }
+                index_words(&*store).await?;
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
                 connection.close().await?;
             }
@@ -77,6 +91,7 @@ pub(super) async fn filled(options: &Options) -> Result<Filled, Error> {
                 )
                 .await?;
                 speed = Some(fill(&*store, options).await?);
+                add_agents(&*store).await?;
                 let mut connection = PgConnection::connect(&address).await?;
                 connection.execute("SELECT set_config('voice.scope', 'system', FALSE)").await?;
                 for part in parts(conversations, CONVERSATIONS_AT_ONCE) {
@@ -84,6 +99,7 @@ pub(super) async fn filled(options: &Options) -> Result<Filled, Error> {
                     connection.execute(AssertSqlSafe(text)).await?;
                 }
                 connection.close().await?;
+                index_words(&*store).await?;
                 server.sql("rest", "VACUUM ANALYZE")?;
             }
             Filled { store, config, properties_per_second: speed, _postgres: Some(server) }
@@ -109,6 +125,36 @@ fn target() -> io::Result<PathBuf> {
 
 fn parts(total: u64, size: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
     (0..total).step_by(size.max(1) as usize).map(move |from| from..(from + size).min(total))
+}
+
+/// Puts the words of all conversations into their index, as a server does with those of before there was one.
+async fn index_words(store: &dyn Store) -> Result<(), Error> {
+    let (begun, mut indexed) = (Instant::now(), 0);
+    loop {
+        match store.index_words(INDEXED_AT_ONCE).await? {
+            0 => break,
+            more => indexed += more,
+        }
+    }
+    println!("  words of {indexed} conversations, {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Whose conversations they are.
+async fn add_agents(store: &dyn Store) -> Result<(), Error> {
+    for number in 0..made::AGENTS as u64 {
+        let agent = NewUser {
+            id: made::agent_id(number),
+            organization_id: DEMO_ORGANIZATION,
+            email: format!("agent{number}@made.example"),
+            name: format!("Agent {number}"),
+            role: Role::Agent,
+            password_hash: None,
+            created_at: Timestamp::from_millis(made::NOW),
+        };
+        store.add_user(agent).await?;
+    }
+    Ok(())
 }
 
 /// Stores the listings as a sync does; in a second.
@@ -139,8 +185,10 @@ fn conversations_of(part: std::ops::Range<u64>, total: u64, kind: Kind) -> Strin
         Kind::Postgres => is.to_string(),
     };
     let mut heads = String::from(
-        "INSERT INTO conversations (id, organization_id, client_phone, status, created_at, ended_at, lead) VALUES ",
+        "INSERT INTO conversations (id, organization_id, user_id, client_phone, status, created_at, ended_at, lead) \
+         VALUES ",
     );
+    let mut owed = String::from("INSERT INTO words_owed (conversation_id, organization_id) VALUES ");
     let mut turns = String::from(
         "INSERT INTO turns (organization_id, conversation_id, turn, said, reply, heard, started_ms, reply_started_ms, \
          interrupted, ledger, total_ms) VALUES ",
@@ -152,12 +200,14 @@ fn conversations_of(part: std::ops::Range<u64>, total: u64, kind: Kind) -> Strin
         let comma = if number == part.start { "" } else { ", " };
         let _ = write!(
             heads,
-            "{comma}('{id}', '{DEMO_ORGANIZATION}', '+1555{:07}', 'ended', {}, {}, {})",
+            "{comma}('{id}', '{DEMO_ORGANIZATION}', '{}', '+1555{:07}', 'ended', {}, {}, {})",
+            made::agent_id(number % made::AGENTS as u64),
             number % 40_000,
             moment(began),
             moment(began + 9_000 * count as i64),
             truth(number % 17 == 0)
         );
+        let _ = write!(owed, "{comma}('{id}', '{DEMO_ORGANIZATION}')");
         for turn in 1..=count {
             let (said, reply) = made::exchange(number, turn);
             let comma = if is_first_turn { "" } else { ", " };
@@ -172,5 +222,5 @@ fn conversations_of(part: std::ops::Range<u64>, total: u64, kind: Kind) -> Strin
             );
         }
     }
-    format!("{heads}; {turns}")
+    format!("{heads}; {turns}; {owed}")
 }

@@ -224,6 +224,18 @@ fn remarks(dice: &mut Dice, words: usize) -> String {
     text
 }
 
+/// What somebody looks for among conversations, with a `+` between words: frequent words and names, and two of them.
+pub(super) fn asked(dice: &mut Dice) -> String {
+    let mut one = || {
+        if dice.roll(2) == 0 {
+            return WORDS[dice.roll(WORDS.len())].to_owned();
+        }
+        name_of(dice.ranked(8_000))
+    };
+    let word = one();
+    if one().len() % 3 == 0 { format!("{word}+{}", one()) } else { word }
+}
+
 /// The id of listing `number`.
 pub(super) fn property_id(number: u64) -> Uuid {
     id(2, number)
@@ -232,6 +244,14 @@ pub(super) fn property_id(number: u64) -> Uuid {
 /// The id of conversation `number`.
 pub(super) fn conversation_id(number: u64) -> Uuid {
     id(3, number)
+}
+
+/// Agents of the organization.
+pub(super) const AGENTS: usize = 40;
+
+/// The id of agent `number`.
+pub(super) fn agent_id(number: u64) -> Uuid {
+    id(7, number)
 }
 
 fn id(kind: u64, number: u64) -> Uuid {

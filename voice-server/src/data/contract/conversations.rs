@@ -21,6 +21,7 @@ pub(super) async fn all(store: &dyn Store) {
     notes_change_by_revision(store).await;
     filters_narrow_a_list(store).await;
     words_are_found_in_what_was_said_and_answered(store).await;
+    frequent_rare_and_narrowed_words_give_pages_that_hold_everything_once(store).await;
     a_caller_is_known_by_number_or_user_once_the_call_is_over(store).await;
     figures_are_those_of_the_turns_by_days_of_the_time_zone(store).await;
     what_is_erased_is_gone(store).await;
@@ -237,6 +238,7 @@ async fn words_are_found_in_what_was_said_and_answered(store: &dyn Store) {
         (vec!["garden", "large"], vec![0]),
         (vec!["large", "gard"], vec![0]),
         (vec!["cost", "garden", "hello"], vec![]),
+        (vec!["l'\u{c9}t\u{c9}"], vec![1]),
         (vec!["hello"], vec![]),
         (vec!["noth"], vec![2]),
     ] {
@@ -248,6 +250,86 @@ async fn words_are_found_in_what_was_said_and_answered(store: &dyn Store) {
         let foreign = store.conversations(other, filter, None, 10).await.expect("read");
         assert!(foreign.items.is_empty());
     }
+}
+
+async fn frequent_rare_and_narrowed_words_give_pages_that_hold_everything_once(store: &dyn Store) {
+    /// By how many of the conversations each is said.
+    const WORDS: [(&str, usize); 5] =
+        [("house", 1), ("garden", 2), ("\u{c9}vian", 9), ("sauna", 37), ("orangery", 110)];
+    let organization = an_organization(store).await;
+    let mut all = Vec::new();
+    for number in 0..220_usize {
+        let id = Uuid::new_v4();
+        // Several begin in the same millisecond.
+        let began = Timestamp::from_millis((number / 3) as i64);
+        store.open_conversation(NewConversation::anonymous(id, organization, began)).await.expect("opened");
+        let said: Vec<&str> =
+            WORDS.iter().filter(|(_, every)| number % every == 0).map(|(word, _)| *word).collect();
+        // Half in one turn, half in another, on either side.
+        let (first, second) = said.split_at(said.len() / 2);
+        for (at, said) in [(1, first), (2, second)] {
+            let turn = Turn { said: "well".into(), reply: said.join(", "), ..turn(at) };
+            store.append_turn(organization, id, turn).await.expect("stored");
+        }
+        if number % 5 == 0 {
+            store
+                .end_conversation(organization, id, CallEnd::at(Timestamp::from_millis(900)))
+                .await
+                .expect("ended");
+        }
+        all.push((began, id, number, said));
+    }
+    all.sort_by_key(|(began, id, ..)| (*began, *id));
+    all.reverse();
+    for words in [
+        vec!["house"],
+        vec!["garden"],
+        vec!["evian"],
+        vec!["sauna"],
+        vec!["orangery"],
+        vec!["sauna", "evian"],
+        vec!["well", "gard"],
+        vec!["orang"],
+        vec!["ho"],
+        vec!["nowhere"],
+        vec!["-"],
+    ] {
+        for (status, limit) in [(None, 7), (None, 100), (Some(Status::Ended), 4)] {
+            let says = |said: &[&str], word: &str| match word {
+                "well" => true,
+                "evian" => said.contains(&"\u{c9}vian"),
+                "gard" => said.contains(&"garden"),
+                "orang" => said.contains(&"orangery"),
+                word => said.contains(&word),
+            };
+            let expected: Vec<Uuid> = all
+                .iter()
+                .filter(|(.., number, said)| {
+                    words.iter().all(|word| says(said, word)) && (status.is_none() || number % 5 == 0)
+                })
+                .map(|(_, id, ..)| *id)
+                .collect();
+            let filter = ConversationFilter {
+                status,
+                words: words.iter().map(|word| (*word).to_owned()).collect(),
+                ..Default::default()
+            };
+            let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let page =
+                    store.conversations(organization, filter.clone(), cursor, limit).await.expect("read");
+                assert!(page.items.len() <= limit as usize);
+                found.extend(page.items.iter().map(|c| c.id));
+                pages += 1;
+                cursor = page.next;
+                if cursor.is_none() || pages > 300 {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{words:?} {status:?} by {limit}");
+        }
+    }
+    assert_eq!(store.index_words(10).await.expect("settled"), 0, "nothing is owed");
 }
 
 async fn a_caller_is_known_by_number_or_user_once_the_call_is_over(store: &dyn Store) {

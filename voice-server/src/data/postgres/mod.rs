@@ -55,17 +55,25 @@ pub enum Pooling {
 
 /// What this database has in words of its own.
 mod dialect {
-    /// Turns with all words of `$n`.
-    pub(super) const TURN_MATCHES: &str = "words @@ to_tsquery('simple', ";
-    pub(super) const TURN_MATCHES_END: &str = ")";
+    /// A conversation that is about to be changed; others wait until this transaction ends.
+    pub(super) const LOCK_CONVERSATION: &str =
+        "SELECT 1 AS one FROM conversations WHERE id = $1 AND organization_id = $2 FOR NO KEY UPDATE";
 
-    /// The words as the index wants them asked: all of them, the last one perhaps only begun.
-    pub(super) fn match_text(words: &[String]) -> String {
-        // Quotes make each word plain text; the words have none themselves.
-        let mut text = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" & ");
-        text.push_str(":*");
-        text
+    /// Whether the words of conversation `w` are among them, the last one perhaps only begun. Each is small ASCII letters and
+    /// digits alone.
+    pub(super) fn says(words: &[String], begun: bool) -> String {
+        format!("w.{}", has_words(words, begun))
     }
+
+    /// Ids of the conversations with these words, by the index.
+    pub(super) fn who_says(words: &[String], begun: bool) -> String {
+        format!("SELECT w.conversation_id FROM conversation_words w WHERE {}", says(words, begun))
+    }
+
+    /// Keeps the words `$2` of conversation `$1`.
+    pub(super) const KEEP_WORDS: &str = "INSERT INTO conversation_words (conversation_id, words)
+         VALUES ($1, array_to_tsvector(string_to_array($2, ' ')))
+         ON CONFLICT (conversation_id) DO UPDATE SET words = excluded.words";
 
     /// By which index a table is read: the planner knows.
     pub(super) fn by_index(_: &str) -> String {

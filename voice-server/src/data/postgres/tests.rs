@@ -24,14 +24,6 @@ async fn store(address: &str) -> PostgresStore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_keeps_the_contract() {
-    let Some(server) = postgres() else { return };
-    let store = store(&server.database().expect("a database")).await;
-    contract::keeps_the_contract(&store).await;
-    store.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_pooler_keeps_the_contract_after_the_tables_were_made_without_it() {
     let Some(server) = postgres() else { return };
     let Some(pooler) = PrivatePgBouncer::start(server).expect("starts") else { return left_out("pgbouncer") };
@@ -96,6 +88,73 @@ async fn row_level_security_shows_a_transaction_its_organization_and_nothing_wit
             sqlx::query("SELECT count(*) FROM turns").fetch_one(&store.pool).await.expect("read").get(0);
         assert_eq!(bare, 0);
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_the_contract_and_a_stranger_who_may_read_the_tables_sees_no_row() {
+    let Some(server) = postgres() else { return };
+    let address = server.database().expect("a database");
+    let name = address.rsplit('/').next().expect("a name");
+    let store = store(&address).await;
+    contract::keeps_the_contract(&store).await;
+    // As Supabase has `anon`.
+    let role = format!("stranger_of_{name}");
+    let make = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'open'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+    );
+    server.sql(name, &make).expect("made");
+    let stranger = format!("postgresql://{role}:open@127.0.0.1:{}/{name}", server.port());
+    let stranger = PgPool::connect(&stranger).await.expect("connected");
+    let tables = sqlx::query(
+        "SELECT table_name::text FROM information_schema.tables
+         WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> '_sqlx_migrations'",
+    );
+    let tables = tables.fetch_all(&store.pool).await.expect("read");
+    assert!(tables.len() >= 13, "{}", tables.len());
+    let mut full = 0;
+    for table in &tables {
+        let table: String = table.get(0);
+        let count = || AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        let mut work = store.read(Scope::System).await.expect("begun");
+        let all: i64 = sqlx::query(count()).fetch_one(work.on()).await.expect("read").get(0);
+        full += usize::from(all > 0);
+        let seen: i64 = sqlx::query(count()).fetch_one(&stranger).await.expect("read").get(0);
+        assert_eq!(seen, 0, "{table}");
+    }
+    assert!(full >= 10, "there was little to see: {full}");
+    stranger.close().await;
+    store.close().await;
+    server.sql(name, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).expect("dropped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_an_earlier_version_keeps_its_calls_and_their_words() {
+    let Some(server) = postgres() else { return };
+    let address = server.database().expect("a database");
+    let call = Uuid::new_v4();
+    let pool = PgPool::connect(&address).await.expect("connected");
+    let first: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version <= 2).cloned().collect();
+    Migrator { migrations: first.into(), ..Migrator::DEFAULT }.run(&pool).await.expect("the tables of then");
+    let rows = format!(
+        "BEGIN; SELECT set_config('voice.scope', 'system', TRUE);
+         INSERT INTO organizations (id, name, created_at) VALUES ('{DEMO_ORGANIZATION}', 'Old', now());
+         INSERT INTO conversations (id, organization_id, status, created_at)
+             VALUES ('{call}', '{DEMO_ORGANIZATION}', 'active', now());
+         INSERT INTO turns (organization_id, conversation_id, turn, said, reply, heard, started_ms, reply_started_ms,
+                            interrupted, ledger, total_ms)
+             VALUES ('{DEMO_ORGANIZATION}', '{call}', 1, 'garden please', 'yes', 'yes', 1, 2, FALSE, '{{}}', 1.0);
+         COMMIT"
+    );
+    sqlx::raw_sql(AssertSqlSafe(rows)).execute(&pool).await.expect("stored");
+    pool.close().await;
+    let store = PostgresStore::open(&Secret::new(address), Pooling::Auto).await.expect("brought up to date");
+    for left in [1, 0] {
+        assert_eq!(store.index_words(10).await.expect("indexed"), left);
+    }
+    let filter = super::super::ConversationFilter { words: vec!["gard".into()], ..Default::default() };
+    let page = store.conversations(DEMO_ORGANIZATION, filter, None, 5).await.expect("read");
+    assert_eq!(page.items.iter().map(|found| found.id).collect::<Vec<_>>(), [call]);
     store.close().await;
 }
 

@@ -231,7 +231,7 @@ pub struct ConversationFilter {
     pub to: Option<Timestamp>,
     /// Marked as a lead, or not.
     pub lead: Option<bool>,
-    /// All of these words were said or answered in one turn; the last one may be the begin of a word.
+    /// All of these words were said in it, by either side; the last one may be the begin of a word, from three letters on.
     pub words: Vec<String>,
 }
 

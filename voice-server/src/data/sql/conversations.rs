@@ -11,6 +11,7 @@ use super::super::super::{
     Timestamp, Turn, within,
 };
 use super::accounts::{id_of, maybe_moment_of, moment_of};
+use super::words::{self, Search};
 use super::{Database, Db, Row, Work, dialect, performance};
 
 /// A SELECT of all that a record holds, with its tail.
@@ -57,6 +58,11 @@ impl ConversationStore for Database {
     fn append_turn(&self, organization: Uuid, conversation: Uuid, turn: Turn) -> Answer<'_, ()> {
         within(async move {
             let mut work = self.write(Scope::Of(organization)).await?;
+            // Two turns at the same time come one after the other, so that the words of both are kept.
+            let query = work.query(dialect::LOCK_CONVERSATION).bind(Id(conversation)).bind(Id(organization));
+            if query.fetch_optional(work.on()).await?.is_none() {
+                return Err(DataError::NotFound);
+            }
             let query = work.query(
                 "INSERT INTO turns (organization_id, conversation_id, turn, said, reply, heard, started_ms,
                                     reply_started_ms, interrupted, ledger, total_ms)
@@ -79,9 +85,8 @@ impl ConversationStore for Database {
                 .bind(turn.interrupted)
                 .bind(Json(turn.ledger))
                 .bind(turn.total_ms);
-            if query.execute(work.on()).await?.rows_affected() == 0 {
-                return Err(DataError::NotFound);
-            }
+            query.execute(work.on()).await?;
+            words::keep(&mut work, organization, conversation).await?;
             work.commit().await
         })
     }
@@ -111,7 +116,13 @@ impl ConversationStore for Database {
     ) -> Answer<'_, Conversations> {
         within(async move {
             let mut work = self.read(Scope::Of(organization)).await?;
-            let mut query = listing(organization, &filter, cursor, limit);
+            if !filter.words.is_empty() {
+                return Search::new(organization, &filter, cursor, limit).find(&mut work).await;
+            }
+            let mut query = QueryBuilder::new("");
+            push_list(&mut query, organization, &filter, cursor);
+            // One entry more than asked tells whether a further page exists.
+            query.push(" LIMIT ").push_bind(i64::from(limit) + 1);
             let rows = work.built(&mut query).fetch_all(work.on()).await?;
             let items = rows.iter().map(conversation_of).collect::<Result<Vec<_>, _>>()?;
             Ok(Page::of(items, limit, |c| Cursor { created_at: c.created_at, id: c.id }))
@@ -154,10 +165,12 @@ impl ConversationStore for Database {
                 }
             };
             let filter = ConversationFilter { status: Some(Status::Ended), ..filter };
-            let mut query = listing(organization, &filter, None, limit);
+            let mut query = QueryBuilder::new("");
+            push_list(&mut query, organization, &filter, None);
+            query.push(" LIMIT ").push_bind(i64::from(limit));
             let rows = work.built(&mut query).fetch_all(work.on()).await?;
             let mut found = Vec::with_capacity(rows.len());
-            for row in rows.iter().take(limit as usize) {
+            for row in &rows {
                 let conversation = conversation_of(row)?;
                 let turns = turns(&mut work, conversation.id).await?;
                 found.push(ConversationDetail::new(conversation, turns));
@@ -207,15 +220,25 @@ impl ConversationStore for Database {
     }
 }
 
-/// The statement of a list; one entry more than asked tells whether a further page exists.
-fn listing(
+/// A list by everything but words; its limit is to follow.
+pub(super) fn push_list(
+    query: &mut QueryBuilder<Db>,
     organization: Uuid,
     filter: &ConversationFilter,
     cursor: Option<Cursor>,
-    limit: u32,
-) -> QueryBuilder<Db> {
-    let mut query = QueryBuilder::new(of!(conversation "WHERE organization_id = "));
-    query.push_bind(Id(organization));
+) {
+    push_list_of(query, organization, filter, cursor, |_| {});
+}
+
+/// The same with one condition more.
+pub(super) fn push_list_of(
+    query: &mut QueryBuilder<Db>,
+    organization: Uuid,
+    filter: &ConversationFilter,
+    cursor: Option<Cursor>,
+    condition: impl FnOnce(&mut QueryBuilder<Db>),
+) {
+    query.push(of!(conversation "WHERE organization_id = ")).push_bind(Id(organization));
     if let Some(status) = filter.status {
         // One of two words, and not bound: to the database a bound text is no status.
         query.push(" AND status = '").push(status.as_str()).push("'");
@@ -235,17 +258,12 @@ fn listing(
     if let Some(lead) = filter.lead {
         query.push(" AND lead = ").push_bind(lead);
     }
-    if !filter.words.is_empty() {
-        query.push(" AND id IN (SELECT conversation_id FROM turns WHERE organization_id = ");
-        query.push_bind(Id(organization)).push(" AND ").push(dialect::TURN_MATCHES);
-        query.push_bind(dialect::match_text(&filter.words)).push(dialect::TURN_MATCHES_END).push(")");
-    }
+    condition(query);
     if let Some(cursor) = cursor {
         query.push(" AND (created_at, id) < (").push_bind(Moment(cursor.created_at));
         query.push(", ").push_bind(Id(cursor.id)).push(")");
     }
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(limit) + 1);
-    query
+    query.push(" ORDER BY created_at DESC, id DESC");
 }
 
 /// Ends a conversation and writes its transcript down; one that has ended keeps its end. `None`: at its last turn.
@@ -301,7 +319,7 @@ async fn turns(work: &mut Work, conversation: Uuid) -> Result<Vec<Turn>, DataErr
     query.fetch_all(work.on()).await?.iter().map(turn_of).collect()
 }
 
-fn conversation_of(row: &Row) -> Result<Conversation, DataError> {
+pub(super) fn conversation_of(row: &Row) -> Result<Conversation, DataError> {
     let status: String = row.try_get("status")?;
     let Json(metadata) = row.try_get("metadata")?;
     Ok(Conversation {

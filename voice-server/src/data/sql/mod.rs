@@ -8,6 +8,7 @@ mod performance;
 mod recordings;
 mod search;
 mod upkeep;
+mod words;
 
 use sqlx::query::Query;
 use sqlx::{QueryBuilder, Transaction};

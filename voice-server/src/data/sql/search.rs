@@ -423,7 +423,7 @@ impl<'f> Search<'f> {
 }
 
 /// Makes the database go by its indexes for the rest of the transaction: what is gathered is little, whatever it guesses.
-async fn by_index_alone(work: &mut Work) -> Result<(), DataError> {
+pub(super) async fn by_index_alone(work: &mut Work) -> Result<(), DataError> {
     if let Some(statement) = dialect::BY_INDEX_ALONE {
         work.query(statement).execute(work.on()).await?;
     }

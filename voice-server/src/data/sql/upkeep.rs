@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::super::super::types::{Id, Moment};
 use super::super::super::{Answer, Begun, DataError, Scope, Timestamp, Upkeep, within};
 use super::accounts::id_of;
-use super::{Database, conversations};
+use super::{Database, conversations, words};
 
 /// An answer is kept for this long.
 const KEPT_MS: u64 = 24 * 3_600_000;
@@ -126,6 +126,15 @@ impl Upkeep for Database {
                 .bind(Moment(now.minus_millis(KEPT_MS)));
             query.execute(work.on()).await?;
             work.commit().await
+        })
+    }
+
+    fn index_words(&self, most: u32) -> Answer<'_, u64> {
+        within(async move {
+            let mut work = self.write(Scope::System).await?;
+            let settled = words::settle(&mut work, most).await?;
+            work.commit().await?;
+            Ok(settled)
         })
     }
 

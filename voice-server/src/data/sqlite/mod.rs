@@ -47,17 +47,34 @@ const MAPPED: &str = "1073741824";
 
 /// What this database has in words of its own.
 mod dialect {
-    /// Turns with all words of `$n`, as a subquery of conversations' ids follows the condition.
-    pub(super) const TURN_MATCHES: &str = "number IN (SELECT rowid FROM turn_words WHERE turn_words MATCH ";
-    pub(super) const TURN_MATCHES_END: &str = ")";
+    /// A conversation that is about to be changed. A writer is alone here.
+    pub(super) const LOCK_CONVERSATION: &str =
+        "SELECT 1 AS one FROM conversations WHERE id = $1 AND organization_id = $2";
 
-    /// The words as the index wants them asked: all of them, the last one perhaps only begun.
-    pub(super) fn match_text(words: &[String]) -> String {
-        // Quotes make each word plain text; the words have none themselves.
-        let mut text = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" ");
-        text.push('*');
-        text
+    /// Whether the words of conversation `w` are among them, the last one perhaps only begun. Each is small ASCII letters and
+    /// digits alone.
+    pub(super) fn says(words: &[String], begun: bool) -> String {
+        let one = |(at, word): (usize, &String)| {
+            let end = if begun && at + 1 == words.len() { "" } else { " " };
+            format!("instr(w.words, ' {word}{end}') > 0")
+        };
+        words.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
     }
+
+    /// Ids of the conversations with these words, by the index.
+    pub(super) fn who_says(words: &[String], begun: bool) -> String {
+        let star = if begun { "*" } else { "" };
+        format!(
+            "SELECT w.conversation_id FROM conversation_index i CROSS JOIN conversation_words w ON w.number = i.rowid \
+             WHERE conversation_index MATCH '{}{star}'",
+            words.join(" ")
+        )
+    }
+
+    /// Keeps the words `$2` of conversation `$1`.
+    pub(super) const KEEP_WORDS: &str =
+        "INSERT INTO conversation_words (conversation_id, words) VALUES ($1, ' ' || $2 || ' ')
+         ON CONFLICT (conversation_id) DO UPDATE SET words = excluded.words";
 
     /// By which index a table is read.
     pub(super) fn by_index(index: &str) -> String {

@@ -98,6 +98,9 @@ async fn a_database_of_the_first_version_keeps_its_calls() {
     let found = store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found");
     assert_eq!(found.turns[0].said, "garden please");
     let filter = super::super::ConversationFilter { words: vec!["gard".into()], ..Default::default() };
+    for left in [1, 0] {
+        assert_eq!(store.index_words(10).await.expect("indexed"), left);
+    }
     let page = store.conversations(DEMO_ORGANIZATION, filter, None, 5).await.expect("read");
     assert_eq!(page.items.len(), 1, "the words of old turns are found too");
 }
