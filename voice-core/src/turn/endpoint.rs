@@ -35,9 +35,9 @@ pub fn required_silence(evidence: Evidence, policy: &Policy) -> Duration {
         (Some(_), Reading::Complete) => policy.unsure,
         (Some(_), Reading::Open) => policy.limit,
     };
-    // The answer needs these words anyway, so an end before they are there is no earlier answer, only a blind one.
-    let silence = if evidence.unread { silence.max(policy.likely) } else { silence };
-    silence.min(policy.limit)
+    // The answer needs these words anyway, so an end before they are there is no earlier answer, only a blind one: a busy
+    // recogniser may not have got to the "on" after which the caller draws breath.
+    if evidence.unread { policy.limit } else { silence.min(policy.limit) }
 }
 
 /// From here on the voice sounds finished beyond doubt.
@@ -85,7 +85,7 @@ mod tests {
         let policy = Policy::default();
         for (words, read) in [("Is the townhouse", policy.silence), ("Is it sold then?", policy.sure)] {
             let evidence = Evidence { complete: Some(0.95), reads: reading(words), unread: true };
-            assert_eq!(required_silence(evidence, &policy), policy.likely, "{words}");
+            assert_eq!(required_silence(evidence, &policy), policy.limit, "{words}");
             assert_eq!(required_silence(Evidence { unread: false, ..evidence }, &policy), read, "{words}");
         }
     }

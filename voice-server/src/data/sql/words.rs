@@ -104,7 +104,7 @@ impl<'f> Search<'f> {
     ) -> Result<Vec<Conversation>, DataError> {
         // The outer statement keeps the inner one's order, and stops it when it has enough.
         let mut query = QueryBuilder::new("SELECT c.* FROM (");
-        conversations::push_list(&mut query, self.organization, self.filter, after);
+        conversations::push_list(&mut query, None, self.organization, self.filter, after);
         query.push(" LIMIT ").push(budget).push(") c WHERE (SELECT ");
         query.push(dialect::says(&self.words, self.begun));
         query.push(" FROM conversation_words w WHERE w.conversation_id = c.id) LIMIT ").push(self.limit + 1);
@@ -119,7 +119,7 @@ impl<'f> Search<'f> {
         budget: i64,
     ) -> Result<Option<Cursor>, DataError> {
         let mut query = QueryBuilder::new("");
-        conversations::push_list(&mut query, self.organization, self.filter, after);
+        conversations::push_list(&mut query, None, self.organization, self.filter, after);
         query.push(" LIMIT 1 OFFSET ").push(budget - 1);
         let last = read(work, &mut query).await?.pop();
         Ok(last.map(|last| Cursor { created_at: last.created_at, id: last.id }))
@@ -128,17 +128,16 @@ impl<'f> Search<'f> {
     /// The page out of all that the index of words has; `None` where these are too many.
     async fn gather(&self, work: &mut Work) -> Result<Option<Vec<Conversation>>, DataError> {
         super::search::by_index_alone(work).await?;
+        let who = dialect::who_says(&self.words, self.begun);
         let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (");
-        query.push(dialect::who_says(&self.words, self.begun)).push(" LIMIT ").push(MOST_WITH_WORDS + 1);
-        query.push(") s");
+        query.push(&who).push(" LIMIT ").push(MOST_WITH_WORDS + 1).push(") s");
         let row = work.once(&mut query).fetch_one(work.on()).await?;
         if row.try_get::<i64, _>("candidates")? > MOST_WITH_WORDS {
             return Ok(None);
         }
         let mut query = QueryBuilder::new("");
-        conversations::push_list_of(&mut query, self.organization, self.filter, self.after, |query| {
-            query.push(" AND id IN (").push(dialect::who_says(&self.words, self.begun)).push(")");
-        });
+        let who = format!("{who} LIMIT {MOST_WITH_WORDS}");
+        conversations::push_list(&mut query, Some(&who), self.organization, self.filter, self.after);
         query.push(" LIMIT ").push(self.limit + 1);
         read(work, &mut query).await.map(Some)
     }
