@@ -321,7 +321,7 @@ pub async fn ticket(State(app): State<App>, who: Identity) -> Result<Response, P
     let (ticket, ticket_expires_at) = app
         .auth
         .tickets
-        .issue(who.ticket(Purpose::Events, false), SystemTime::now())
+        .issue(who.ticket(Purpose::Events), SystemTime::now())
         .await
         .map_err(|_| Problem::unavailable("no_ticket", "no ticket can be made now; try again", 5))?;
     Ok((StatusCode::CREATED, Json(TicketAnswer { ticket, ticket_expires_at })).into_response())

@@ -88,6 +88,7 @@ pub async fn list(State(app): State<App>, who: Identity, parts: Parts) -> Result
         status: asked.read("status", "active or ended", Status::parse)?,
         user_id: asked.id("userId")?,
         client_phone: asked.read("clientPhone", "a phone number, such as +15550100", phone)?,
+        is_phone_trusted: false,
         from: asked.moment("from")?,
         to: asked.moment("to")?,
         lead: asked.switch("lead")?,
@@ -206,10 +207,10 @@ pub async fn open(
     }
     let metadata = fields.object("metadata", METADATA_LIMIT)?.unwrap_or_default();
     once(&app, &who, &parts, &body, async {
-        let phone_is_told = client_phone.is_some();
         let new = NewConversation {
             id: Uuid::new_v4(),
             organization_id: who.organization,
+            phone_trusted: client_phone.is_some() && who.standing.has(Right::VouchForPhone),
             client_phone,
             metadata: Value::Object(metadata),
             created_at: Timestamp::now(),
@@ -218,7 +219,7 @@ pub async fn open(
         };
         let id = new.id;
         app.store.open_conversation(new).await?;
-        let ticket = who.ticket(Purpose::Conversation(id), phone_is_told);
+        let ticket = who.ticket(Purpose::Conversation(id));
         let no_ticket =
             |_| Problem::unavailable("busy", "no ticket can be given at the moment; try again", 2);
         let (ticket, ticket_expires_at) =
@@ -333,7 +334,7 @@ pub async fn write(
         let written = Written {
             id,
             organization,
-            caller: who.known(found.conversation.client_phone.as_deref()),
+            caller: who.known(Some(&found.conversation)),
             meter: account.meter.clone(),
             earlier: earlier.map(|turn| (turn.said.clone(), turn.heard.clone())).collect(),
             text: text.clone(),
@@ -354,6 +355,7 @@ pub async fn write(
             interrupted: false,
             ledger: json!({"llm": took}),
             total_ms: took,
+            by_person: false,
         };
         app.store.append_turn(organization, id, turn).await?;
         if found.conversation.status == Status::Ended {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::identity::{self, Identity, Shown, client_address};
 use super::limits::{CallPlace, Counted};
-use super::rights::{Right, Standing};
+use super::rights::Right;
 use super::tickets::{Purpose, Ticket};
 use super::{keys, origins};
 use crate::api::access;
@@ -34,8 +34,6 @@ pub struct Caller {
     pub user: Option<Uuid>,
     /// The key by which the conversation was made, or that calls.
     pub key: Option<Uuid>,
-    /// Whether the conversation's phone number was told by somebody who is believed about it.
-    pub trusted_phone: bool,
     /// Whether nobody vouches for this caller, who then may not join what exists.
     pub is_anonymous: bool,
     /// The client's address.
@@ -70,7 +68,6 @@ pub async fn caller_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<C
         conversation,
         user: None,
         key: None,
-        trusted_phone: false,
         is_anonymous: true,
         address,
         counted: Counted { by_address: true, ..Counted::default() },
@@ -174,7 +171,6 @@ impl Caller {
             conversation,
             user: ticket.user,
             key: ticket.key,
-            trusted_phone: ticket.trusted_phone,
             is_anonymous: false,
             address,
             counted,
@@ -189,7 +185,6 @@ impl Caller {
             conversation,
             user: who.user,
             key: key.map(|key| key.id),
-            trusted_phone: who.standing == Standing::SecretKey,
             is_anonymous: false,
             address: who.address,
             counted: Counted {
@@ -204,12 +199,13 @@ impl Caller {
     }
 
     /// Who this is for the record and for what is known of earlier calls. A number that the conversation names counts only
-    /// where it was told by somebody who is believed about it; one that does not count belongs to somebody, perhaps
-    /// another than the user whose ticket it is, so nobody is known then.
-    pub fn known(&self, phone: Option<&str>) -> Option<data::Caller> {
-        match phone {
-            Some(phone) if self.trusted_phone => Some(data::Caller::Phone(phone.to_owned())),
-            Some(_) => None,
+    /// where it was told by somebody who is believed about it, whoever talks now; one that does not count belongs to
+    /// somebody, perhaps another than this user, so nobody is known then.
+    pub fn known(&self, conversation: Option<&Conversation>) -> Option<data::Caller> {
+        let told = conversation.and_then(|found| Some((found.client_phone.as_ref()?, found.phone_trusted)));
+        match told {
+            Some((phone, true)) => Some(data::Caller::Phone(phone.clone())),
+            Some((_, false)) => None,
             None => self.user.map(data::Caller::User),
         }
     }
@@ -303,16 +299,31 @@ mod tests {
     #[test]
     fn a_caller_is_known_by_a_number_that_counts_or_as_the_user_and_never_by_a_claimed_number() {
         let user = Uuid::from_u128(7);
-        let caller = |trusted_phone, user| Caller {
+        let caller = |user| Caller {
             organization: Uuid::nil(),
             conversation: Uuid::nil(),
             user,
             key: None,
-            trusted_phone,
             is_anonymous: false,
             address: IpAddr::from([127, 0, 0, 1]),
             counted: Counted::default(),
             ticket: None,
+        };
+        let conversation = |phone: Option<&str>, phone_trusted| Conversation {
+            id: Uuid::nil(),
+            organization_id: Uuid::nil(),
+            status: Status::Active,
+            client_phone: phone.map(str::to_owned),
+            phone_trusted,
+            created_at: Timestamp::from_millis(0),
+            ended_at: None,
+            metadata: serde_json::json!({}),
+            user_id: None,
+            notes: String::new(),
+            lead: false,
+            viewings_booked: 0,
+            cost: None,
+            revision: 1,
         };
         let phone = || data::Caller::Phone("+15550100".to_owned());
         for (trusted, of, named, expected) in [
@@ -323,7 +334,10 @@ mod tests {
             (false, Some(user), Some("+15550100"), None),
             (false, None, Some("+15550100"), None),
         ] {
-            assert_eq!(caller(trusted, of).known(named), expected, "{trusted} {of:?} {named:?}");
+            let found = conversation(named, trusted);
+            assert_eq!(caller(of).known(Some(&found)), expected, "{trusted} {of:?} {named:?}");
         }
+        assert_eq!(caller(Some(user)).known(None), Some(data::Caller::User(user)));
+        assert_eq!(caller(None).known(None), None);
     }
 }

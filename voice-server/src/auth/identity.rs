@@ -79,8 +79,8 @@ impl Identity {
         }
     }
 
-    /// A ticket for this identity. Where a key vouches for the caller's number, say so with `phone_is_told`.
-    pub fn ticket(&self, purpose: Purpose, phone_is_told: bool) -> Ticket {
+    /// A ticket for this identity.
+    pub fn ticket(&self, purpose: Purpose) -> Ticket {
         let key = self.key.as_deref();
         let publishable = key.filter(|key| key.kind == KeyKind::Publishable);
         Ticket {
@@ -90,7 +90,6 @@ impl Identity {
             key: key.map(|key| key.id),
             key_calls: key.and_then(|key| key.max_calls),
             key_spend: key.and_then(|key| key.daily_spend_micros),
-            trusted_phone: phone_is_told && self.standing.has(Right::VouchForPhone),
             origins: publishable.map(|key| key.origins.clone()).unwrap_or_default(),
         }
     }

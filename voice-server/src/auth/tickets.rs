@@ -54,8 +54,6 @@ pub struct Ticket {
     pub key_calls: Option<i64>,
     /// Millionths of a dollar a day that the key allows.
     pub key_spend: Option<i64>,
-    /// Whether the caller's number was told by somebody who is believed about it.
-    pub trusted_phone: bool,
     /// Web origins besides the server's own that may use it, in lower case.
     pub origins: Vec<String>,
 }
@@ -221,7 +219,6 @@ mod tests {
             key: Some(Uuid::from_u128(3)),
             key_calls: Some(4),
             key_spend: None,
-            trusted_phone: true,
             origins: vec!["https://shop.example".into()],
         }
     }

@@ -79,6 +79,7 @@ mod tests {
             interrupted: false,
             ledger: json!({}),
             total_ms: 0.0,
+            by_person: false,
         }
     }
 
@@ -88,6 +89,7 @@ mod tests {
             organization_id: Uuid::nil(),
             status: Status::Ended,
             client_phone: None,
+            phone_trusted: false,
             created_at: Timestamp::from_millis(1_700_000_000_000),
             ended_at: None,
             metadata: json!({}),

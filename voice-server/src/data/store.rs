@@ -160,7 +160,8 @@ pub trait ConversationStore: Send + Sync {
         revision: Option<i64>,
     ) -> Answer<'_, super::Conversation>;
 
-    /// The last conversations of this caller that are over, newest first, with their turns.
+    /// The last conversations of this caller that are over, newest first, with their turns. Those with a number count for
+    /// it where [`Conversation::phone_trusted`](super::Conversation::phone_trusted).
     fn history(&self, organization: Uuid, caller: Caller, limit: u32) -> Answer<'_, Vec<ConversationDetail>>;
 
     /// What a user's calls came to from `from` until before `to`, by days of `zone` (an IANA name that was checked).
@@ -173,7 +174,7 @@ pub trait ConversationStore: Send + Sync {
         zone: jiff::tz::TimeZone,
     ) -> Answer<'_, Performance>;
 
-    /// Ids of the organization's conversations with this number, at most `limit`: what is to be erased.
+    /// Ids of the organization's conversations with this number, whoever told it, at most `limit`: what is to be erased.
     fn conversations_of_phone(&self, organization: Uuid, phone: String, limit: u32) -> Answer<'_, Vec<Uuid>>;
 
     /// Erases conversations with turns, recordings' rows and consents. What is gone already is no error.

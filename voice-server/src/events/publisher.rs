@@ -69,6 +69,7 @@ impl Publisher {
             "reply": record.reply,
             "heard": record.heard,
             "interrupted": record.interrupted,
+            "byPerson": record.by_person,
             "totalMs": total as f64 / 1e3,
         });
         self.publish(Kind::Turn, data);

@@ -116,6 +116,7 @@ fn stored(Dated { record, started_ms, reply_started_ms }: Dated) -> Turn {
         interrupted: record.interrupted,
         ledger,
         total_ms,
+        by_person: record.by_person,
     }
 }
 

@@ -106,7 +106,7 @@ pub async fn upgrade(
         if let Some((before, turns)) = caller.join(&app, created.0).await? {
             turns_before = turns;
             created = (before.created_at, since(before.created_at, created));
-            known = caller.known(before.client_phone.as_deref());
+            known = caller.known(Some(&before));
         }
         caller.redeem(&app).await?;
     }

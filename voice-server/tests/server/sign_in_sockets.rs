@@ -34,7 +34,6 @@ fn for_conversation(organization: Uuid, id: Uuid) -> Ticket {
         key: None,
         key_calls: None,
         key_spend: None,
-        trusted_phone: false,
         origins: Vec::new(),
     }
 }

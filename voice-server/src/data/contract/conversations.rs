@@ -23,6 +23,7 @@ pub(super) async fn all(store: &dyn Store) {
     words_are_found_in_what_was_said_and_answered(store).await;
     frequent_rare_and_narrowed_words_give_pages_that_hold_everything_once(store).await;
     a_caller_is_known_by_number_or_user_once_the_call_is_over(store).await;
+    a_number_that_was_only_claimed_is_nobody_s_history_and_is_erased_all_the_same(store).await;
     figures_are_those_of_the_turns_by_days_of_the_time_zone(store).await;
     what_is_erased_is_gone(store).await;
 }
@@ -31,11 +32,12 @@ async fn a_conversation_reads_back_as_it_was_opened(store: &dyn Store) {
     let id = Uuid::new_v4();
     let mut new = conversation(id, 1_700_000_000_123);
     new.client_phone = Some("+1 555 0100".into());
+    new.phone_trusted = true;
     new.metadata = json!({"campaign": {"name": "spring"}});
     store.open_conversation(new.clone()).await.expect("opened");
     let found = store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found");
     assert_eq!(found.conversation.status, Status::Active);
-    assert_eq!(found.conversation.client_phone, new.client_phone);
+    assert_eq!((found.conversation.client_phone, found.conversation.phone_trusted), (new.client_phone, true));
     assert_eq!(found.conversation.metadata, new.metadata);
     assert_eq!(found.conversation.created_at, new.created_at);
     assert_eq!(found.conversation.ended_at, None);
@@ -58,6 +60,10 @@ async fn turns_come_back_in_order_and_the_last_write_of_one_holds(store: &dyn St
     store.append_turn(DEMO_ORGANIZATION, id, amended.clone()).await.expect("stored");
     let found = store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found");
     assert_eq!(found.turns, [turn(1), turn(2), amended]);
+    let by_model = Turn { by_person: false, ..turn(2) };
+    store.append_turn(DEMO_ORGANIZATION, id, by_model.clone()).await.expect("stored");
+    let found = store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found");
+    assert_eq!(found.turns[1], by_model);
     let unknown = store.append_turn(DEMO_ORGANIZATION, Uuid::new_v4(), turn(1)).await;
     assert!(matches!(unknown, Err(DataError::NotFound)));
 }
@@ -74,13 +80,13 @@ async fn a_transcript_holds_both_sides_and_leaves_out_empty_words(store: &dyn St
     let read: Vec<_> = found
         .transcript
         .iter()
-        .map(|u| (u.role, u.text.as_str(), u.heard.as_str(), u.started_at.as_millis()))
+        .map(|u| (u.role, u.text.as_str(), u.heard.as_str(), u.started_at.as_millis(), u.by_person))
         .collect();
     assert_eq!(
         read,
         [
-            (Speaker::Assistant, "answer 1", "answer", 11_350),
-            (Speaker::User, "question 2", "question 2", 12_000)
+            (Speaker::Assistant, "answer 1", "answer", 11_350, true),
+            (Speaker::User, "question 2", "question 2", 12_000, false)
         ]
     );
 }
@@ -339,6 +345,7 @@ async fn a_caller_is_known_by_number_or_user_once_the_call_is_over(store: &dyn S
     for millis in 1..=3 {
         let new = NewConversation {
             client_phone: Some("+15550177".into()),
+            phone_trusted: true,
             user_id: Some(user),
             ..NewConversation::anonymous(Uuid::new_v4(), organization, Timestamp::from_millis(millis))
         };
@@ -358,6 +365,31 @@ async fn a_caller_is_known_by_number_or_user_once_the_call_is_over(store: &dyn S
     }
     let stranger = Caller::Phone("+15550178".into());
     assert!(store.history(organization, stranger, 5).await.expect("read").is_empty());
+}
+
+async fn a_number_that_was_only_claimed_is_nobody_s_history_and_is_erased_all_the_same(store: &dyn Store) {
+    let organization = an_organization(store).await;
+    let phone = "+15550155";
+    let mut ids = Vec::new();
+    for (millis, phone_trusted) in [(1, true), (2, false), (3, false), (4, true)] {
+        let new = NewConversation {
+            client_phone: Some(phone.into()),
+            phone_trusted,
+            ..NewConversation::anonymous(Uuid::new_v4(), organization, Timestamp::from_millis(millis))
+        };
+        ids.push(new.id);
+        store.open_conversation(new).await.expect("opened");
+        let end = CallEnd::at(Timestamp::from_millis(9));
+        store.end_conversation(organization, ids[ids.len() - 1], end).await.expect("ended");
+    }
+    // Claims made in between hide nothing, however many they are.
+    let told = store.history(organization, Caller::Phone(phone.into()), 2).await.expect("read");
+    assert_eq!(told.iter().map(|c| c.conversation.id).collect::<Vec<_>>(), [ids[3], ids[0]]);
+    let filter = ConversationFilter { client_phone: Some(phone.into()), ..Default::default() };
+    let listed = store.conversations(organization, filter, None, 9).await.expect("read");
+    assert_eq!(listed.items.iter().filter(|c| c.phone_trusted).count(), 2);
+    let found = store.conversations_of_phone(organization, phone.into(), 9).await.expect("read");
+    assert_eq!(found, [ids[3], ids[2], ids[1], ids[0]], "all of it is data about who has the number");
 }
 
 async fn figures_are_those_of_the_turns_by_days_of_the_time_zone(store: &dyn Store) {
@@ -384,9 +416,13 @@ async fn figures_are_those_of_the_turns_by_days_of_the_time_zone(store: &dyn Sto
             let total_ms = 100.0 * (i as f64 + 1.0) + f64::from(number);
             // The first is a greeting, which answers nobody.
             let said = if number == 1 { String::new() } else { "hm".to_owned() };
-            let turn = Turn { said, total_ms, interrupted: number == 3, ..turn(number) };
+            let turn = Turn { said, total_ms, interrupted: number == 3, by_person: false, ..turn(number) };
             store.append_turn(organization, id, turn).await.expect("stored");
         }
+        // What a person answered in the model's place is none of its figures.
+        let by_person = Turn { total_ms: 9_000.0, ..turn(4) };
+        assert!(by_person.by_person && by_person.interrupted && !by_person.said.is_empty());
+        store.append_turn(organization, id, by_person).await.expect("stored");
         let end = CallEnd::at(at.plus_millis(60_000));
         store.end_conversation(organization, id, end).await.expect("ended");
         let lead = ConversationChange { notes: None, lead: Some(i == 1) };

@@ -47,6 +47,42 @@ pub(super) fn turn(number: u32) -> Turn {
         interrupted: true,
         ledger: json!({"endpoint": 200.5, "stt": 50.0}),
         total_ms: 250.5,
+        by_person: true,
+    }
+}
+
+/// Ids of [`older_calls`]: told by a secret key, by a publishable one, by a user, and by a key that is gone.
+const OLDER: [Uuid; 4] = [Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3), Uuid::from_u128(4)];
+
+/// Calls with a number as the version had them that did not know who told it; `now` is a moment of the database.
+pub(super) fn older_calls(now: &str) -> Vec<String> {
+    let (organization, secret, publishable) = (DEMO_ORGANIZATION, Uuid::from_u128(11), Uuid::from_u128(12));
+    let mut rows = vec![format!(
+        "INSERT INTO organizations (id, name, created_at) VALUES ('{organization}', 'Old', {now})"
+    )];
+    for (id, kind) in [(secret, "secret"), (publishable, "publishable")] {
+        rows.push(format!(
+            "INSERT INTO api_keys (id, organization_id, kind, name, hash, hint, created_at)
+             VALUES ('{id}', '{organization}', '{kind}', 'a', '{id}', 'h', {now})"
+        ));
+    }
+    let by = [Some(secret), Some(publishable), None, None];
+    for (id, key) in OLDER.into_iter().zip(by) {
+        let key = key.map_or("NULL".to_owned(), |key| format!("'{key}'"));
+        rows.push(format!(
+            "INSERT INTO conversations (id, organization_id, status, client_phone, key_id, created_at)
+             VALUES ('{id}', '{organization}', 'active', '+15550111', {key}, {now})"
+        ));
+    }
+    rows
+}
+
+/// What must have become of [`older_calls`].
+pub(super) async fn a_number_of_an_older_call_counts_where_a_secret_key_told_it(store: &dyn Store) {
+    for (place, id) in OLDER.into_iter().enumerate() {
+        let found =
+            store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("kept").conversation;
+        assert_eq!((found.client_phone.as_deref(), found.phone_trusted), (Some("+15550111"), place == 0));
     }
 }
 

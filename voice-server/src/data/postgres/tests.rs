@@ -24,6 +24,27 @@ async fn store(address: &str) -> PostgresStore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
+    let Some(server) = postgres() else { return };
+    let address = server.database().expect("a database");
+    let before: Vec<_> = MIGRATIONS.iter().filter(|m| m.version < 3).cloned().collect();
+    let before = Migrator { migrations: before.into(), ..Migrator::DEFAULT };
+    // As the tables' owner, who like everybody sees no row of an organization that he did not name.
+    let pool = PgPool::connect(&address).await.expect("connected");
+    before.run(&pool).await.expect("the tables before");
+    let mut rows = pool.begin().await.expect("begun");
+    let scope = "SELECT set_config('voice.scope', 'system', TRUE)".to_owned();
+    for statement in std::iter::once(scope).chain(contract::older_calls("now()")) {
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *rows).await.expect("a row");
+    }
+    rows.commit().await.expect("kept");
+    pool.close().await;
+    let store = store(&address).await;
+    contract::a_number_of_an_older_call_counts_where_a_secret_key_told_it(&store).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_pooler_keeps_the_contract_after_the_tables_were_made_without_it() {
     let Some(server) = postgres() else { return };
     let Some(pooler) = PrivatePgBouncer::start(server).expect("starts") else { return left_out("pgbouncer") };

@@ -41,8 +41,10 @@ pub struct Conversation {
     pub organization_id: Uuid,
     /// Whether it is still going on.
     pub status: Status,
-    /// The caller's number, where a carrier or an organization's server told it.
+    /// The caller's number, as whoever made the conversation told it.
     pub client_phone: Option<String>,
+    /// Whether the number counts: it was told by somebody who is believed about it, such as the organization's server.
+    pub phone_trusted: bool,
     /// When it was opened.
     pub created_at: Timestamp,
     /// When it ended.
@@ -83,6 +85,8 @@ pub struct Turn {
     pub reply_started_ms: u64,
     /// Whether the caller cut the reply short.
     pub interrupted: bool,
+    /// Whether a person of the organization gave the reply, in the place of the model.
+    pub by_person: bool,
     /// Milliseconds by stage, as a JSON object; they sum to `total_ms`.
     #[schema(value_type = Object)]
     pub ledger: serde_json::Value,
@@ -115,6 +119,8 @@ pub struct Utterance {
     pub heard: String,
     /// When they began.
     pub started_at: Timestamp,
+    /// Whether they are a reply that a person of the organization gave, in the place of the model.
+    pub by_person: bool,
 }
 
 /// Whose words an entry of a transcript holds.
@@ -139,6 +145,7 @@ impl ConversationDetail {
                     text: turn.said.clone(),
                     heard: turn.said.clone(),
                     started_at: start.plus_millis(turn.started_ms),
+                    by_person: false,
                 });
             }
             if !turn.reply.is_empty() {
@@ -147,6 +154,7 @@ impl ConversationDetail {
                     text: turn.reply.clone(),
                     heard: turn.heard.clone(),
                     started_at: start.plus_millis(turn.reply_started_ms),
+                    by_person: turn.by_person,
                 });
             }
         }
@@ -161,8 +169,10 @@ pub struct NewConversation {
     pub id: Uuid,
     /// Whose it is.
     pub organization_id: Uuid,
-    /// The caller's number, if it is known.
+    /// The caller's number, if somebody told it.
     pub client_phone: Option<String>,
+    /// Whether that was somebody who is believed about it.
+    pub phone_trusted: bool,
     /// A JSON object.
     pub metadata: serde_json::Value,
     /// When it begins.
@@ -180,6 +190,7 @@ impl NewConversation {
             id,
             organization_id,
             client_phone: None,
+            phone_trusted: false,
             metadata: serde_json::json!({}),
             created_at,
             user_id: None,
@@ -225,6 +236,8 @@ pub struct ConversationFilter {
     pub user_id: Option<Uuid>,
     /// Of this number.
     pub client_phone: Option<String>,
+    /// Only where the number counts.
+    pub is_phone_trusted: bool,
     /// Created at or after.
     pub from: Option<Timestamp>,
     /// Created before.
@@ -240,7 +253,7 @@ pub struct ConversationFilter {
 pub enum Caller {
     /// A signed-in user.
     User(Uuid),
-    /// A number that a carrier or an organization's server told.
+    /// A number that somebody told who is believed about it. Calls in which others told the same are not its caller's.
     Phone(String),
 }
 

@@ -17,8 +17,8 @@ use super::{Database, Db, Row, Work, dialect, performance};
 /// A SELECT of all that a record holds, with its tail.
 macro_rules! of {
     (conversation) => {
-        "SELECT id, organization_id, CAST(status AS TEXT) AS status, client_phone, created_at, ended_at, metadata, \
-         user_id, notes, lead, viewings_booked, cost, revision FROM "
+        "SELECT id, organization_id, CAST(status AS TEXT) AS status, client_phone, phone_trusted, created_at, ended_at, \
+         metadata, user_id, notes, lead, viewings_booked, cost, revision FROM "
     };
     (conversation $tail:literal) => {
         concat!(of!(conversation), "conversations ", $tail)
@@ -26,7 +26,7 @@ macro_rules! of {
     (turn $tail:literal) => {
         concat!(
             "SELECT conversation_id, turn, said, reply, heard, started_ms, reply_started_ms, interrupted, ledger, \
-             total_ms FROM turns ",
+             total_ms, by_person FROM turns ",
             $tail
         )
     };
@@ -38,8 +38,8 @@ impl ConversationStore for Database {
             let mut work = self.write(Scope::Of(new.organization_id)).await?;
             let query = work.query(
                 "INSERT INTO conversations (id, organization_id, status, client_phone, created_at, metadata, user_id,
-                                            key_id)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                            key_id, phone_trusted)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             );
             let query = query
                 .bind(Id(new.id))
@@ -49,7 +49,8 @@ impl ConversationStore for Database {
                 .bind(Moment(new.created_at))
                 .bind(Json(new.metadata))
                 .bind(new.user_id.map(Id))
-                .bind(new.key_id.map(Id));
+                .bind(new.key_id.map(Id))
+                .bind(new.phone_trusted);
             query.execute(work.on()).await?;
             work.commit().await
         })
@@ -65,13 +66,14 @@ impl ConversationStore for Database {
             }
             let query = work.query(
                 "INSERT INTO turns (organization_id, conversation_id, turn, said, reply, heard, started_ms,
-                                    reply_started_ms, interrupted, ledger, total_ms)
-                 SELECT organization_id, id, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM conversations
+                                    reply_started_ms, interrupted, ledger, total_ms, by_person)
+                 SELECT organization_id, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM conversations
                  WHERE id = $1 AND organization_id = $2
                  ON CONFLICT (conversation_id, turn) DO UPDATE SET
                      said = excluded.said, reply = excluded.reply, heard = excluded.heard,
                      started_ms = excluded.started_ms, reply_started_ms = excluded.reply_started_ms,
-                     interrupted = excluded.interrupted, ledger = excluded.ledger, total_ms = excluded.total_ms",
+                     interrupted = excluded.interrupted, ledger = excluded.ledger, total_ms = excluded.total_ms,
+                     by_person = excluded.by_person",
             );
             let query = query
                 .bind(Id(conversation))
@@ -84,7 +86,8 @@ impl ConversationStore for Database {
                 .bind(to_stored(turn.reply_started_ms))
                 .bind(turn.interrupted)
                 .bind(Json(turn.ledger))
-                .bind(turn.total_ms);
+                .bind(turn.total_ms)
+                .bind(turn.by_person);
             query.execute(work.on()).await?;
             words::keep(&mut work, organization, conversation).await?;
             work.commit().await
@@ -160,9 +163,11 @@ impl ConversationStore for Database {
             let mut work = self.read(Scope::Of(organization)).await?;
             let filter = match caller {
                 Caller::User(id) => ConversationFilter { user_id: Some(id), ..Default::default() },
-                Caller::Phone(phone) => {
-                    ConversationFilter { client_phone: Some(phone), ..Default::default() }
-                }
+                Caller::Phone(phone) => ConversationFilter {
+                    client_phone: Some(phone),
+                    is_phone_trusted: true,
+                    ..Default::default()
+                },
             };
             let filter = ConversationFilter { status: Some(Status::Ended), ..filter };
             let mut query = QueryBuilder::new("");
@@ -249,6 +254,9 @@ pub(super) fn push_list(
     if let Some(phone) = &filter.client_phone {
         query.push(" AND client_phone = ").push_bind(phone.clone());
     }
+    if filter.is_phone_trusted {
+        query.push(" AND phone_trusted");
+    }
     if let Some(from) = filter.from {
         query.push(" AND created_at >= ").push_bind(Moment(from));
     }
@@ -326,6 +334,7 @@ pub(super) fn conversation_of(row: &Row) -> Result<Conversation, DataError> {
         organization_id: id_of(row, "organization_id")?,
         status: Status::parse(&status).ok_or_else(|| DataError::Corrupt(format!("status {status:?}")))?,
         client_phone: row.try_get("client_phone")?,
+        phone_trusted: row.try_get("phone_trusted")?,
         created_at: moment_of(row, "created_at")?,
         ended_at: maybe_moment_of(row, "ended_at")?,
         metadata,
@@ -351,6 +360,7 @@ fn turn_of(row: &Row) -> Result<Turn, DataError> {
         interrupted: row.try_get("interrupted")?,
         ledger,
         total_ms: row.try_get("total_ms")?,
+        by_person: row.try_get("by_person")?,
     })
 }
 

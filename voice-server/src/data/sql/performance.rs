@@ -1,6 +1,7 @@
 //! What a user's calls came to, from the calls and turns themselves.
 //!
-//! Percentiles are nearest-rank over every answered turn of the period. Days are those of the period's time zone, also
+//! Percentiles are nearest-rank over every turn of the period that the model answered; what a person said in its place is
+//! nobody's figure. Days are those of the period's time zone, also
 //! where a day has 23 or 25 hours, since each call is put into its day by the calendar and not by dividing.
 
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ pub(super) async fn of(
     }
     let query = work
         .query(
-            "SELECT t.conversation_id, t.said, t.reply, t.total_ms, t.interrupted
+            "SELECT t.conversation_id, t.said, t.reply, t.total_ms, t.interrupted, t.by_person
              FROM conversations c JOIN turns t ON t.conversation_id = c.id
              WHERE c.organization_id = $1 AND c.user_id = $2 AND c.created_at >= $3 AND c.created_at < $4",
         )
@@ -66,6 +67,9 @@ pub(super) async fn of(
     {
         let mut rows = query.fetch(work.on());
         while let Some(row) = rows.try_next().await? {
+            if row.try_get("by_person")? {
+                continue;
+            }
             sums.interruptions += i64::from(row.try_get::<bool, _>("interrupted")?);
             // A greeting answers nobody, and what stayed unanswered has no time.
             let answered = !row.try_get::<String, _>("said")?.is_empty()

@@ -105,6 +105,39 @@ async fn a_database_of_the_first_version_keeps_its_calls() {
     assert_eq!(page.items.len(), 1, "the words of old turns are found too");
 }
 
+#[tokio::test]
+async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(&folder.0).expect("a folder");
+    {
+        let options =
+            SqliteConnectOptions::new().filename(folder.0.join("voice.sqlite3")).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.expect("a file");
+        let before: Vec<_> = MIGRATIONS.iter().filter(|m| m.version < 4).cloned().collect();
+        let before = Migrator { migrations: before.into(), ..Migrator::DEFAULT };
+        before.run(&pool).await.expect("the tables before");
+        for statement in contract::older_calls("1") {
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.expect("a row");
+        }
+        pool.close().await;
+    }
+    let store = SqliteStore::open(&folder.0).await.expect("brought up to date");
+    contract::a_number_of_an_older_call_counts_where_a_secret_key_told_it(&store).await;
+}
+
+#[tokio::test]
+async fn what_a_caller_said_before_is_found_by_the_index_of_numbers_that_count() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(&folder.0).await.expect("a new store");
+    let plan = sqlx::query(
+        "EXPLAIN QUERY PLAN SELECT id FROM conversations WHERE organization_id = 'a' AND phone_trusted
+         AND status = 'ended' AND client_phone = 'b' ORDER BY created_at DESC, id DESC LIMIT 5",
+    );
+    let plan: Vec<String> =
+        plan.fetch_all(&store.readers).await.expect("a plan").iter().map(|row| row.get("detail")).collect();
+    assert!(plan.len() == 1 && plan[0].contains("conversations_of_trusted_phone"), "{plan:?}");
+}
+
 /// Not a test of speed: prints what a durable turn costs on this machine. Run it by name with `--nocapture`.
 #[tokio::test]
 #[ignore = "measures this machine's disk; run by whoever states the number"]
