@@ -72,6 +72,8 @@ pub struct Socket {
     pub(super) created: (Timestamp, Instant),
     /// The number of the last turn that the conversation had before this call.
     pub(super) turns_before: u32,
+    /// Whether the conversation was made for this call.
+    pub(super) is_new: bool,
     /// Where turns are stored.
     pub(super) store: Arc<dyn Store>,
     /// Tells those who watch.
@@ -129,9 +131,10 @@ pub(super) async fn run<A: Answerer>(answerer: Arc<A>, socket: Socket) {
         account: socket.account.clone(),
         publisher: Some(socket.publisher.clone()),
         turns_before: socket.turns_before,
+        is_new: socket.is_new,
     };
-    socket.publisher.started();
     let Some((reader, writer)) = opened else {
+        socket.publisher.started();
         // The client went away before the call began; its conversation still gets an end.
         let (none, turns) = mpsc::channel(1);
         drop(none);
@@ -238,6 +241,7 @@ impl Call {
         let mut reading: Option<Reading<'_>> =
             Some(Box::pin(inbound::read(resume::coming(reader), way(&link, asked, true))));
         // A turn is told when it is stored: a client that knows of it finds it, whatever happens then.
+        let refusing = recorder.clone();
         let mut recording = pin!(recorder.run(turns, |record| {
             metrics.note_turn(&record);
             live.turns.fetch_add(1, Ordering::Relaxed);
@@ -260,12 +264,18 @@ impl Call {
             }
         };
         if let Some((Hangup::Fault { code: 4404, .. }, _)) = &read {
-            // It wanted to go on with a call that is not there; none begins instead.
+            // It wanted to go on with a call that is not there; none begins instead, and one that another server may be
+            // carrying stays as it is.
             let reader = read.map(|(_, reader)| reader);
             drop(turns_in);
-            tokio::join!(recording, resume::refuse(writer, reader, 4404, resume::GONE));
-            return;
+            if refusing.is_new {
+                refusing.forget().await;
+            } else if refusing.turns_before == 0 {
+                recording.await;
+            }
+            return resume::refuse(writer, reader, 4404, resume::GONE).await;
         }
+        self.publisher.started();
         let greets = asked.greeting.unwrap_or(false);
         let sound = plan.clone().map(|plan| plan.begin(greets));
         let options = CallOptions {
@@ -491,6 +501,9 @@ impl Call {
             conversation = %self.id, end = %describe(&end), seconds = self.activity.begun().elapsed().as_secs(),
             cost_usd = self.account.cost().usd(), "a call ended"
         );
+        if recorded && matches!(end, End::Client(Hangup::Fault { code: 4404, .. })) {
+            refusing.forget().await;
+        }
         let writer = written.and_then(Result::ok);
         close(end, read, reading, writer).await;
         if !recorded {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::call::TurnRecord;
@@ -24,6 +24,8 @@ pub(super) const QUEUE: usize = 64;
 const PAUSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long one write is tried. A database that is away for longer loses the turn, and the log says so.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client that is refused waits for its empty conversation to go.
+const FORGET: Duration = Duration::from_secs(2);
 
 /// Who writes, and for which conversation.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub(super) struct Recorder {
     pub(super) created: (Timestamp, Instant),
     /// The number of the last turn that the conversation had before this call; its turns go on from there.
     pub(super) turns_before: u32,
+    /// Whether the conversation was made for this call.
+    pub(super) is_new: bool,
     /// What its providers cost.
     pub(super) account: Account,
     /// Tells those who watch; `None` where nobody can.
@@ -63,10 +67,13 @@ impl Recorder {
             });
             turn.turn = turn.turn.saturating_add(self.turns_before);
             let write = || self.store.append_turn(self.organization, self.conversation, turn.clone());
-            if let Err(error) = persist(write).await {
+            let outcome = persist(write).await;
+            if let Err(error) = &outcome {
                 tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
             }
-            if let Some(publisher) = &self.publisher {
+            // What was erased while the call goes on is not told to those who watch either, nor kept for them.
+            let is_erased = matches!(outcome, Err(DataError::NotFound));
+            if let Some(publisher) = self.publisher.as_ref().filter(|_| !is_erased) {
                 publisher.turn(&dated.record);
             }
             tell(dated.record);
@@ -81,6 +88,29 @@ impl Recorder {
         }
         if let Some(publisher) = &self.publisher {
             publisher.ended();
+        }
+    }
+}
+
+impl Recorder {
+    /// Takes the conversation back that was made for a socket which wanted none, where nothing was said in it.
+    pub(super) async fn forget(&self) {
+        if !self.is_new {
+            return;
+        }
+        let forget = async {
+            let found = self.store.conversation(self.organization, self.conversation).await?;
+            if found.is_some_and(|found| found.turns.is_empty()) {
+                self.store.erase_conversations(self.organization, vec![self.conversation]).await?;
+            }
+            Ok::<_, DataError>(())
+        };
+        match timeout(FORGET, forget).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(conversation = %self.conversation, %error, "an empty conversation stays");
+            }
+            Err(_) => tracing::warn!(conversation = %self.conversation, "an empty conversation stays"),
         }
     }
 }
@@ -162,6 +192,7 @@ mod tests {
             conversation: id,
             created: (created_at, begun),
             turns_before: 0,
+            is_new: true,
             account: account.clone(),
             publisher: None,
         };

@@ -100,13 +100,16 @@ pub async fn upgrade(
     let mut created = (Timestamp::now(), Instant::now());
     let mut place = None;
     let mut known = caller.known(None);
-    let mut turns_before = 0;
+    let (mut turns_before, mut is_new) = (0, false);
     if matches!(seat, Seat::Taken(_)) {
         place = Some(caller.place(&app).await?);
-        if let Some((before, turns)) = caller.join(&app, created.0).await? {
-            turns_before = turns;
-            created = (before.created_at, since(before.created_at, created));
-            known = caller.known(Some(&before));
+        match caller.join(&app, created.0).await? {
+            Some((before, turns)) => {
+                turns_before = turns;
+                created = (before.created_at, since(before.created_at, created));
+                known = caller.known(Some(&before));
+            }
+            None => is_new = true,
         }
         caller.redeem(&app).await?;
     }
@@ -124,6 +127,7 @@ pub async fn upgrade(
         caller: known,
         account: account.clone(),
         turns_before,
+        is_new,
         created,
         store: app.store.clone(),
         publisher: Arc::new(Publisher::new(app.events.clone(), caller.organization, id)),

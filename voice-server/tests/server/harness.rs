@@ -427,6 +427,16 @@ impl Server {
     }
 
     pub(crate) async fn dial(&self, path: &str, protocol: Option<&str>) -> Option<Client> {
+        self.dial_as(None, path, protocol).await
+    }
+
+    /// The same by whoever has this token or key.
+    pub(crate) async fn dial_as(
+        &self,
+        token: Option<&str>,
+        path: &str,
+        protocol: Option<&str>,
+    ) -> Option<Client> {
         // A small buffer, so that a client that does not read is noticed.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -442,6 +452,9 @@ impl Server {
             .header("Sec-WebSocket-Version", "13");
         if let Some(protocol) = protocol {
             request = request.header("Sec-WebSocket-Protocol", protocol);
+        }
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
         }
         let request = request.body(Empty::<Bytes>::new()).unwrap();
         let executor = hyper_util::rt::TokioExecutor::new();

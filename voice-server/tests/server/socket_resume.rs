@@ -12,6 +12,7 @@ use voice_server::voice::call::{Control, Event};
 use voice_server::voice::registry::{NotOrdered, Order};
 
 use crate::harness::{Client, Got, Line, Seen, Server, Wish, soon};
+use crate::rest::Api;
 
 const FRAME: Duration = Duration::from_millis(20);
 
@@ -225,6 +226,86 @@ async fn a_resume_with_the_forms_in_the_query_is_refused_as_well() {
     let (texts, code) = refused(&mut client).await;
     assert_eq!((texts.last().unwrap()["code"].as_str(), code), (Some("resume_refused"), 4404));
     soon(ending).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_resume_leaves_nothing_behind_and_what_was_there_as_it_was() {
+    let mut server = Server::start().await;
+    let api = Api::agent(&server).await;
+    let follow = format!("/api/v1/events?token={}", api.token());
+    let mut console = server.dial(&follow, None).await.expect("accepted");
+    let id = Uuid::new_v4();
+    for query in ["", "?in=pcm16&out=pcm16"] {
+        let path = format!("/voice/{id}{query}");
+        let mut client = server.dial(&path, Some("voice.v1")).await.expect("accepted");
+        if !query.is_empty() {
+            tokio::spawn(server.line().await.end());
+        }
+        client.text(r#"{"type":"resume","token":"t","lastSeq":0}"#).await;
+        assert_eq!(refused(&mut client).await.1, 4404);
+        assert_eq!(api.get(&format!("/api/v1/conversations/{id}")).await.status, 404, "{query}");
+        assert_eq!(api.get("/api/v1/conversations").await.body["items"], json!([]), "{query}");
+    }
+    // A call of another server, which lost its client a moment ago.
+    let made = api.post("/api/v1/conversations", json!({})).await;
+    let other: Uuid = made.body["id"].as_str().expect("an id").parse().expect("an id");
+    let written =
+        api.post(&format!("/api/v1/conversations/{other}/messages"), json!({"text": "Hello?"})).await;
+    assert_eq!(written.status, 200);
+    let path = format!("/voice/{other}");
+    let mut client = server.dial_as(Some(api.token()), &path, Some("voice.v1")).await.expect("accepted");
+    client.text(r#"{"type":"resume","token":"t","lastSeq":0}"#).await;
+    assert_eq!(refused(&mut client).await.1, 4404);
+    assert_eq!(server.conversation(other).await["status"], "active");
+    // The id is as good as before, and nobody who watches was told of a call until now.
+    let _client = server.dial(&format!("/voice/{id}?out=pcm16"), None).await.expect("accepted");
+    let _line = server.line().await;
+    loop {
+        let event = console.next_text().await;
+        assert_ne!(event["data"]["conversationId"], json!(other), "{event}");
+        if event["type"] == "conversation.started" && server.conversation(id).await["status"] == "active" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signed_in_user_takes_his_call_over_without_a_token_and_nobody_else_does() {
+    let mut server = Server::start().await;
+    let (agent, admin) = (Api::agent(&server).await, Api::admin(&server).await);
+    for (profile, query) in [(Some("voice.v1"), "?in=pcm16&out=pcm16"), (None, "?in=pcm16&out=pcm16")] {
+        let path = format!("/voice/{}{query}", Uuid::new_v4());
+        let mut first = server.dial_as(Some(agent.token()), &path, profile).await.expect("accepted");
+        let mut line = server.line().await;
+        if profile.is_some() {
+            assert_eq!(first.next_text().await["type"], "session");
+        }
+        // Another user of the same organization.
+        match server.dial_as(Some(admin.token()), &path, profile).await {
+            Some(mut other) => {
+                other.text(r#"{"type":"text","text":"let me in"}"#).await;
+                assert_eq!(refused(&mut other).await.1, 4404);
+            }
+            None => assert!(profile.is_none(), "in the basic profile the handshake says it"),
+        }
+        let mut second = server.dial_as(Some(agent.token()), &path, profile).await.expect("accepted");
+        if profile.is_some() {
+            second.text(r#"{"type":"text","text":"still me"}"#).await;
+        }
+        assert_eq!(first.next().await, Got::Closed(4409, "this call was taken over".into()));
+        if profile.is_some() {
+            assert_eq!(second.next_text().await["type"], "session");
+            let said = Seen::Control(Control::Text("still me".into()));
+            while line.next_seen().await != said {}
+        }
+        second.binary(b"fresh").await;
+        while line.next_seen().await != Seen::Pushed("fresh".into()) {}
+        line.audio(1, b"sound").await;
+        assert!(matches!(second.next().await, Got::Binary(bytes) if bytes.ends_with(b"sound")));
+        second.close().await;
+        line.end().await;
+        assert_eq!(second.rest().await.1, 1000);
+    }
 }
 
 #[tokio::test]
