@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use uuid::Uuid;
-use voice_fixtures::private::left_out;
+use voice_fixtures::left_out;
 use voice_server::app::App;
 use voice_server::auth::password::Passwords;
 use voice_server::auth::tokens::{KeyRing, Subject};
@@ -68,7 +68,7 @@ impl Drop for Folder {
 async fn runs_well(script: &str) {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/npm/node_modules");
     if !modules.join("axios").is_dir() {
-        return left_out("axios");
+        return left_out("axios is not installed; `.ci/setup test` brings it");
     }
     let folder = Folder(std::env::temp_dir().join(format!("voice-clients-{}", Uuid::new_v4())));
     let store = Arc::new(SqliteStore::open(&folder.0).await.unwrap());

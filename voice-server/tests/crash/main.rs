@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
-use voice_fixtures::private::{PrivatePostgres, left_out};
+use voice_fixtures::left_out;
+use voice_fixtures::private::PrivatePostgres;
 
 const WRITERS: usize = 4;
 /// Longer than a start takes on a busy machine.
@@ -268,7 +269,7 @@ async fn sqlite_keeps_every_acknowledged_write() {
 async fn postgres_keeps_every_acknowledged_write() {
     // Its own server, which syncs as it does by default.
     let Some(postgres) = PrivatePostgres::start(&[]).expect("a private Postgres starts") else {
-        return left_out("postgresql");
+        return left_out("postgresql is not installed; `.ci/setup test` brings it");
     };
     let address = postgres.database().unwrap();
     let settings = vec![

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 use voice_core::local::weights::Cache;
+pub(crate) use voice_fixtures::left_out;
 
 /// Longer than anything here takes, shorter than anybody waits: only a fault runs into it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -27,26 +28,6 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 
 /// Longer than a start with the models takes on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(120);
-
-/// Says loudly that something is not tried on this machine. In the gate (`VOICE_GATE=1`, set by `.ci/run`) that is a
-/// failure: what it leaves out would look as if it had passed.
-///
-/// # Panics
-/// In the gate.
-pub(crate) fn left_out(why: &str) {
-    left_out_of(std::env::var_os("VOICE_GATE").is_some_and(|set| set == "1"), why);
-}
-
-fn left_out_of(gate: bool, why: &str) {
-    assert!(!gate, "{why}; with VOICE_GATE=1 nothing may be left out");
-    eprintln!("LEFT OUT: {why}");
-}
-
-#[test]
-#[should_panic(expected = "nothing may be left out")]
-fn what_is_left_out_fails_in_the_gate() {
-    left_out_of(true, "a test of this test");
-}
 
 /// True if the weights are here. Says loudly when they are not, for then nothing is tried.
 pub(crate) fn has_weights() -> bool {

@@ -1,17 +1,21 @@
 //! What only Postgres promises, and the contract on it: direct and through a transaction pooler.
 
 use uuid::Uuid;
-use voice_fixtures::private::{PrivatePgBouncer, PrivatePostgres, left_out};
+use voice_fixtures::left_out;
+use voice_fixtures::private::{PrivatePgBouncer, PrivatePostgres};
 
 use super::super::{
     Accounts as _, ConversationStore as _, DEMO_ORGANIZATION, Timestamp, Upkeep as _, contract,
 };
 use super::*;
 
+const NO_POSTGRES: &str = "postgresql is not installed; `.ci/setup test` brings it";
+const NO_POOLER: &str = "pgbouncer is not installed; `.ci/setup test` brings it";
+
 fn postgres() -> Option<&'static PrivatePostgres> {
     let found = PrivatePostgres::shared();
     if found.is_none() {
-        left_out("postgresql");
+        left_out(NO_POSTGRES);
     }
     found
 }
@@ -47,7 +51,7 @@ async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_pooler_keeps_the_contract_after_the_tables_were_made_without_it() {
     let Some(server) = postgres() else { return };
-    let Some(pooler) = PrivatePgBouncer::start(server).expect("starts") else { return left_out("pgbouncer") };
+    let Some(pooler) = PrivatePgBouncer::start(server).expect("starts") else { return left_out(NO_POOLER) };
     let address = server.database().expect("a database");
     let name = address.rsplit('/').next().expect("a name");
     let pooled = Secret::new(pooler.address(name));
@@ -193,7 +197,7 @@ async fn two_servers_bring_the_tables_up_at_once_and_neither_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_is_spoken_where_it_is_asked_for_and_an_unknown_certificate_is_refused() {
-    let Some(server) = PrivatePostgres::with_tls().expect("starts") else { return left_out("postgresql") };
+    let Some(server) = PrivatePostgres::with_tls().expect("starts") else { return left_out(NO_POSTGRES) };
     let address = server.database().expect("a database");
     let open = |query: String| {
         let address = Secret::new(format!("{address}?{query}"));
