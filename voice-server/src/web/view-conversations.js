@@ -218,18 +218,18 @@ class Detail {
   }
 
   words({ turns, transcript, createdAt }) {
-    const line = (who, ms, content) => {
+    const line = (who, ms, content, byPerson) => {
       const place = duration(ms / 1000);
-      const name = who === "caller" ? "Caller" : "Answer";
+      const name = who === "caller" ? "Caller" : byPerson ? "Answer by a person" : "Answer";
       const time = this.audio ? h("button.plain.place", { type: "button", onclick: () => this.seek(ms), "aria-label": `Play from ${place}` }, place) : h("span.place.soft.small", place);
       return h("li", { className: who, "data-ms": ms }, h("div.row", h("span.who", name), time), h("p", content));
     };
     const lines = turns.flatMap((turn) => [
       turn.said && line("caller", turn.startedMs, turn.said),
-      turn.reply && this.withTimes(line("answer", turn.replyStartedMs, heard(turn)), turn),
+      turn.reply && this.withTimes(line("answer", turn.replyStartedMs, heard(turn), turn.byPerson), turn),
     ]);
     // A server that gives no turns gives a transcript.
-    const plain = () => transcript.map(({ role, text, startedAt }) => line(role === "user" ? "caller" : "answer", new Date(startedAt) - new Date(createdAt), text));
+    const plain = () => transcript.map(({ role, text, startedAt, byPerson }) => line(role === "user" ? "caller" : "answer", new Date(startedAt) - new Date(createdAt), text, byPerson));
     this.log.replaceChildren(...(turns.length ? lines : plain()).filter(Boolean));
     if (!this.log.children.length) this.log.append(h("li.soft", "Nothing was said."));
   }

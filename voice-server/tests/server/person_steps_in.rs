@@ -57,4 +57,10 @@ async fn a_person_answers_in_the_place_of_the_model_and_then_gives_the_call_back
         texts[..3],
         [&json!("Is anybody there?"), &json!("Yes, this is Ann."), &json!("How much is it?")]
     );
+    let by_person = |list: &str| -> Vec<bool> {
+        let list = found[list].as_array().expect("a list");
+        list.iter().map(|one| one["byPerson"].as_bool().expect("told")).collect()
+    };
+    assert_eq!(by_person("turns"), [false, true, false]);
+    assert_eq!(by_person("transcript"), [false, true, false, false]);
 }
