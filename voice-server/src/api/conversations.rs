@@ -367,11 +367,13 @@ pub async fn write(
     .await
 }
 
+/// Begins with the conversation's id: what is kept of its answers is erased with it.
 fn asker_of(who: &auth::Caller) -> String {
+    let conversation = who.conversation;
     match (who.user, who.key) {
-        (Some(user), _) => format!("user:{user}"),
-        (None, Some(key)) => format!("key:{key}:{}", who.conversation),
-        (None, None) => format!("ticket:{}", who.conversation),
+        (Some(user), _) => format!("{conversation}:user:{user}"),
+        (None, Some(key)) => format!("{conversation}:key:{key}"),
+        (None, None) => format!("{conversation}:ticket"),
     }
 }
 

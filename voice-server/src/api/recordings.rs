@@ -162,7 +162,7 @@ fn parse_range(text: &str, size: u64) -> Asked {
     }
 }
 
-/// Deletes everything of a caller: recordings, transcripts, consents.
+/// Deletes everything of a caller, whoever told his number: recordings, transcripts, consents, and events that are held.
 ///
 /// # Errors
 /// The request may not, the number is none, or storage or database fail: then the same again goes on.
@@ -185,7 +185,7 @@ pub async fn erase(
     if phone.len() > PHONE || !phone.chars().all(plain) || !phone.contains(|c: char| c.is_ascii_digit()) {
         return Err(bad());
     }
-    let erased = keep::erase_caller(&*app.store, &app.blobs, who.organization, &phone).await;
+    let erased = keep::erase_caller(&*app.store, &app.blobs, &app.events, who.organization, &phone).await;
     // Nor do copies of answers stay that are kept for when the database is down.
     let group = Group { area: Area::Read, organization: who.organization };
     if app.cache.remove_group(group).await.is_err() {

@@ -177,7 +177,8 @@ pub trait ConversationStore: Send + Sync {
     /// Ids of the organization's conversations with this number, whoever told it, at most `limit`: what is to be erased.
     fn conversations_of_phone(&self, organization: Uuid, phone: String, limit: u32) -> Answer<'_, Vec<Uuid>>;
 
-    /// Erases conversations with turns, recordings' rows and consents. What is gone already is no error.
+    /// Erases conversations with turns, recordings' rows, consents, and the kept answers of askers whose name begins with the
+    /// conversation's id and a colon. What is gone already is no error.
     fn erase_conversations(&self, organization: Uuid, ids: Vec<Uuid>) -> Answer<'_, u64>;
 }
 

@@ -100,16 +100,30 @@ impl fmt::Display for EventId {
     }
 }
 
-/// An event as it goes between servers: whose, under which name of its own, and what follows the id in its text.
+/// What goes between servers: whose, and under which name of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Posted {
     pub(super) organization: Uuid,
     /// Told once however often it comes.
     pub(super) uid: Uuid,
-    pub(super) kept: bool,
-    /// `"type":…,"at":…,"data":…}`
-    pub(super) body: Arc<str>,
+    pub(super) what: What,
 }
+
+/// What is posted. The text of an event is what follows the id in its message: `"type":…,"at":…,"data":…}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// An event for who watches now.
+    Told(Arc<str>),
+    /// An event that is also kept for who was away.
+    Kept(Arc<str>),
+    /// The place of an event whose text was erased.
+    Gap,
+    /// The order to erase what is kept of these conversations. No event; nobody is told.
+    Erase(Arc<[Uuid]>),
+}
+
+/// Conversations in one order to erase at most.
+pub(super) const MOST_ERASED: usize = 50;
 
 impl Posted {
     /// `None` where the data is too large.
@@ -119,16 +133,39 @@ impl Posted {
             return None;
         }
         let body = format!(r#""type":"{}","at":"{}","data":{data}}}"#, event.kind.as_str(), event.at).into();
-        Some(Self { organization, uid: Uuid::new_v4(), kept: event.kind.is_kept(), body })
+        let what = if event.kind.is_kept() { What::Kept(body) } else { What::Told(body) };
+        Some(Self { organization, uid: Uuid::new_v4(), what })
     }
 
-    /// The message that a subscriber gets.
-    pub(super) fn text(&self, id: Option<EventId>) -> Arc<str> {
-        match id {
-            Some(id) => format!(r#"{{"id":"{id}",{}"#, self.body).into(),
-            None => format!(r#"{{"id":null,{}"#, self.body).into(),
-        }
+    /// The order to erase at most [`MOST_ERASED`] conversations.
+    pub(super) fn erase(organization: Uuid, conversations: &[Uuid]) -> Self {
+        Self { organization, uid: Uuid::new_v4(), what: What::Erase(conversations.into()) }
     }
+
+    /// Whether other servers must get it, if later.
+    pub(super) const fn is_owed(&self) -> bool {
+        matches!(self.what, What::Kept(_) | What::Erase(_))
+    }
+
+    /// Whether it is an event of one of these conversations.
+    pub(super) fn is_of(&self, conversations: &[Uuid]) -> bool {
+        matches!(&self.what, What::Kept(body) if conversation_of(body).is_some_and(|of| conversations.contains(&of)))
+    }
+}
+
+/// The message that a subscriber gets.
+pub(super) fn message(id: Option<EventId>, body: &str) -> Arc<str> {
+    match id {
+        Some(id) => format!(r#"{{"id":"{id}",{body}"#).into(),
+        None => format!(r#"{{"id":null,{body}"#).into(),
+    }
+}
+
+/// The conversation that an event is of. Within a text its quotes would be escaped, so what a caller says names none.
+pub(super) fn conversation_of(text: &str) -> Option<Uuid> {
+    const NAME: &str = r#""conversationId":""#;
+    let from = text.find(NAME)? + NAME.len();
+    text.get(from..from + 36)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -157,14 +194,32 @@ mod tests {
         let at = Timestamp::from_millis(0);
         let event = Event { kind: Kind::Turn, at, data: json!({"said": "quote \" and {"}) };
         let posted = Posted::new(Uuid::nil(), &event).expect("small");
-        let text: Value = serde_json::from_str(&posted.text(EventId::parse("3-1"))).expect("JSON");
+        let What::Kept(body) = posted.what else { panic!("{posted:?}") };
+        let text: Value = serde_json::from_str(&message(EventId::parse("3-1"), &body)).expect("JSON");
         let expected = json!({
             "id": "3-1", "type": "turn", "at": "1970-01-01T00:00:00.000Z", "data": {"said": "quote \" and {"}
         });
         assert_eq!(text, expected);
-        let text: Value = serde_json::from_str(&posted.text(None)).expect("JSON");
+        let text: Value = serde_json::from_str(&message(None, &body)).expect("JSON");
         assert_eq!(text["id"], Value::Null);
         let huge = Event::new(Kind::Turn, json!("x".repeat(MOST_DATA)));
         assert_eq!(Posted::new(Uuid::nil(), &huge), None);
+    }
+
+    #[test]
+    fn an_event_is_of_the_conversation_that_its_data_name_and_of_none_that_a_caller_names() {
+        let (own, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let said = format!(r#""conversationId":"{other}""#);
+        for (data, expected) in [
+            (json!({"conversationId": own, "said": said}), Some(own)),
+            (json!({"attended": true, "conversationId": own}), Some(own)),
+            (json!({"asked": said}), None),
+            (json!({"conversationId": "short"}), None),
+            (json!(7), None),
+        ] {
+            let posted = Posted::new(Uuid::nil(), &Event::new(Kind::Turn, data.clone())).expect("small");
+            assert_eq!(posted.is_of(&[own]), expected.is_some(), "{data}");
+            assert!(!posted.is_of(&[other]), "{data}");
+        }
     }
 }

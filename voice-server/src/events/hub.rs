@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::event::{Event, EventId, Posted};
+use super::event::{Event, EventId, MOST_ERASED, Posted, What};
 use super::relay::Relay;
 use super::room::{Delivery, Room};
 use crate::config::Secret;
@@ -120,6 +120,22 @@ impl Hub {
         }
     }
 
+    /// Erases what is held of these conversations, here and at every server. Whoever got one of their events last resumes
+    /// after it all the same. `false`: Redis does not take it now, and gets it when it is back.
+    pub async fn erase(&self, organization: Uuid, conversations: &[Uuid]) -> bool {
+        let relay = self.0.rooms().relay.clone();
+        let mut is_everywhere = true;
+        for some in conversations.chunks(MOST_ERASED) {
+            if let Some((room, _)) = self.0.rooms().of.get_mut(&organization) {
+                room.erase(some);
+            }
+            if let Some(relay) = &relay {
+                is_everywhere &= relay.erase(Posted::erase(organization, some)).await;
+            }
+        }
+        is_everywhere
+    }
+
     /// Watches an organization's events: those after `last`, and those to come. A `last` that is not held gives a
     /// [`Delivery::Reset`] first.
     ///
@@ -179,7 +195,7 @@ impl Shared {
     /// Takes an event of this server into its room.
     pub(super) fn take_here(&self, posted: &Posted) {
         let mut rooms = self.rooms();
-        if posted.kept {
+        if matches!(posted.what, What::Kept(_)) {
             rooms.room(posted.organization, self.limits.quiet);
         }
         self.take(rooms, posted, None);
@@ -314,6 +330,35 @@ mod tests {
             for of in [of, "all"] {
                 let Some(Delivery::Message(text)) = feed.next().await else { panic!("a message") };
                 assert!(text.contains(of), "{text}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_erased_is_erased_in_its_organization_alone() {
+        let hub = hub(HubLimits::default());
+        let (one, two, conversation) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let mut last = Vec::new();
+        for organization in [one, two] {
+            let mut feed = hub.watch(organization, None).await.expect("room");
+            hub.publish(organization, &Event::new(Kind::Sync, json!(0)));
+            let data = json!({"conversationId": conversation, "said": "private"});
+            hub.publish(organization, &Event::new(Kind::Turn, data));
+            let Some(Delivery::Message(text)) = feed.next().await else { panic!("a message") };
+            let id = serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["id"].clone();
+            last.push(id.as_str().expect("an id").to_owned());
+        }
+        let many: Vec<Uuid> = (0..200).map(Uuid::from_u128).collect();
+        assert!(hub.erase(one, &many).await);
+        let mut feeds = Vec::new();
+        for (organization, last) in [one, two].into_iter().zip(&last) {
+            feeds.push(hub.watch(organization, Some(last)).await.expect("room"));
+            hub.publish(organization, &Event::new(Kind::Sync, json!("after")));
+        }
+        for (feed, expected) in feeds.iter_mut().zip([vec!["after"], vec!["private", "after"]]) {
+            for expected in expected {
+                let Some(Delivery::Message(text)) = feed.next().await else { panic!("a message") };
+                assert!(text.contains(expected), "{text}");
             }
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! Three tasks: one posts what is published here, in order; one listens; one brings Redis back. What Redis could not be
 //! given is told here at once and owed to the others. Whether Redis took a batch that it did not acknowledge is never known:
-//! each event has a name of its own, and a room takes a name once.
+//! each event has a name of its own, and a room takes a name once. What is erased goes the same way: it is taken out of the
+//! stream, where its place stays, and the order to erase stands behind it for servers that were away.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use futures::StreamExt as _;
 use prometheus_client::metrics::counter::Counter;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use uuid::Uuid;
 
-use super::event::{EventId, MOST_DATA, Posted};
+use super::event::{EventId, MOST_DATA, MOST_ERASED, Posted, What};
 use super::hub::Shared;
 use crate::cache::Away;
 use crate::cache::link::Link;
@@ -38,6 +39,8 @@ const STREAM_LIFE: Duration = Duration::from_secs(86_400);
 const POST: Duration = Duration::from_millis(250);
 /// Reading back an organization's events.
 const HISTORY: Duration = Duration::from_millis(500);
+/// How long whoever erases waits for it.
+const ERASE: Duration = Duration::from_secs(1);
 /// Events that are owed to other servers at most; the oldest give way.
 const MOST_OWED: usize = 2_000;
 /// How often the channel is shown to be alive, and how long the answer may take.
@@ -53,14 +56,48 @@ redis.call('PUBLISH', ARGV[5], id .. ' ' .. ARGV[6] .. ' ' .. ARGV[2] .. ' ' .. 
 return 1
 ";
 
+/// KEYS: stream. ARGV: most events, name, conversations, life in ms, channel, organization. A stream's entries cannot be
+/// changed: where one must be, all are put in anew, under their own ids.
+const ERASE_SCRIPT: &str = r#"
+local erased = {}
+for id in string.gmatch(ARGV[3], '[^,]+') do erased[id] = true end
+local entries = redis.call('XRANGE', KEYS[1], '-', '+')
+local found = false
+for _, entry in ipairs(entries) do
+    local fields = entry[2]
+    if fields[3] == 'b' then
+        local of = string.match(fields[4], '"conversationId":"(%x+%-%x+%-%x+%-%x+%-%x+)"')
+        if of and erased[of] then
+            fields[4] = ''
+            found = true
+        end
+    end
+end
+if found then
+    redis.call('DEL', KEYS[1])
+    for _, entry in ipairs(entries) do
+        redis.call('XADD', KEYS[1], entry[1], unpack(entry[2]))
+    end
+end
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'u', ARGV[2], 'e', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PUBLISH', ARGV[5], '!' .. id .. ' ' .. ARGV[6] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+return 1
+"#;
+
+/// What waits to be posted, and who waits for it.
+type Waiting = (Posted, Option<oneshot::Sender<bool>>);
+
 /// The way to other servers.
 pub(super) struct Relay {
     link: Link,
-    queue: mpsc::Sender<Posted>,
+    queue: mpsc::Sender<Waiting>,
     /// Published and not posted or told yet.
     pending: AtomicUsize,
     owed: Mutex<VecDeque<Posted>>,
     owes: Notify,
+    /// Whether something was owed since the last catching up.
+    has_owed: AtomicBool,
     listens: watch::Sender<bool>,
     shared: Arc<Shared>,
     tasks: Mutex<JoinSet<()>>,
@@ -79,6 +116,7 @@ impl Relay {
             pending: AtomicUsize::new(0),
             owed: Mutex::default(),
             owes: Notify::new(),
+            has_owed: AtomicBool::new(false),
             listens: watch::channel(false).0,
             shared,
             tasks: Mutex::default(),
@@ -96,11 +134,28 @@ impl Relay {
     /// # Errors
     /// There is no room; the event is given back.
     pub(super) fn post(&self, posted: Posted) -> Result<(), Posted> {
+        self.put((posted, None))
+    }
+
+    fn put(&self, waiting: Waiting) -> Result<(), Posted> {
         self.pending.fetch_add(1, Ordering::Relaxed);
-        self.queue.try_send(posted).map_err(|error| {
+        self.queue.try_send(waiting).map_err(|error| {
             self.pending.fetch_sub(1, Ordering::Relaxed);
-            error.into_inner()
+            error.into_inner().0
         })
+    }
+
+    /// Erases at every server, behind all that was posted before. `false`: it is owed.
+    pub(super) async fn erase(&self, order: Posted) -> bool {
+        self.forget_owed(&order);
+        let (done, is_done) = oneshot::channel();
+        match self.put((order, Some(done))) {
+            Ok(()) => matches!(timeout(ERASE, is_done).await, Ok(Ok(true))),
+            Err(order) => {
+                self.owe(order);
+                false
+            }
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -143,9 +198,10 @@ impl Relay {
     }
 
     /// Posts in order what is published here. What Redis does not take is told here and owed to the others.
-    async fn post_all(self: Arc<Self>, mut posts: mpsc::Receiver<Posted>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while posts.recv_many(&mut batch, BATCH).await > 0 {
+    async fn post_all(self: Arc<Self>, mut posts: mpsc::Receiver<Waiting>) {
+        let mut next = Vec::with_capacity(BATCH);
+        while posts.recv_many(&mut next, BATCH).await > 0 {
+            let (batch, waiting): (Vec<Posted>, Vec<_>) = next.drain(..).unzip();
             let given = async |mut connection| post(&mut connection, &batch).await;
             let taken = self.link.is_up() && self.link.run(POST, given).await.is_ok();
             if !taken {
@@ -155,13 +211,15 @@ impl Relay {
                 }
                 for posted in &batch {
                     self.shared.take_here(posted);
-                    if posted.kept {
+                    if posted.is_owed() {
                         self.owe(posted.clone());
                     }
                 }
             }
             self.pending.fetch_sub(batch.len(), Ordering::Relaxed);
-            batch.clear();
+            for done in waiting.into_iter().flatten() {
+                let _ = done.send(taken);
+            }
         }
     }
 
@@ -173,7 +231,27 @@ impl Relay {
         }
         owed.push_back(posted);
         drop(owed);
+        self.has_owed.store(true, Ordering::Relaxed);
         self.owes.notify_one();
+    }
+
+    /// Follows an order to erase. What was owed here when it came may come into the stream behind it, so it is given again.
+    fn obey(&self, order: &Posted) {
+        self.forget_owed(order);
+        if let What::Erase(conversations) = &order.what
+            && self.has_owed.swap(false, Ordering::Relaxed)
+        {
+            let _ = self.post(Posted::erase(order.organization, conversations));
+        }
+    }
+
+    /// What is to be erased is not owed any more.
+    fn forget_owed(&self, order: &Posted) {
+        if let What::Erase(conversations) = &order.what {
+            let is_erased =
+                |posted: &Posted| posted.organization == order.organization && posted.is_of(conversations);
+            self.owed().retain(|posted| !is_erased(posted));
+        }
     }
 
     /// Opens the link when it is down, and gives the others what is owed.
@@ -263,6 +341,7 @@ impl Relay {
             }
         };
         timeout(Duration::from_secs(5), up).await.map_err(|_| Away)?;
+        let has_owed = self.has_owed.swap(false, Ordering::Relaxed);
         for (organization, cursor) in self.shared.cursors() {
             let ask = async |mut connection: MultiplexedConnection| {
                 let key = stream(organization);
@@ -285,8 +364,20 @@ impl Relay {
                     .await
             };
             let missed = self.link.run(HISTORY, ask).await?;
+            let mut erased = Vec::new();
             for (id, posted) in entries(organization, &missed) {
                 self.shared.take_from_afar(&posted, Some(id));
+                if let What::Erase(conversations) = &posted.what {
+                    erased.extend(conversations.iter().copied());
+                }
+            }
+            if has_owed {
+                // What was owed here came into the stream behind the order to erase it.
+                erased.sort_unstable();
+                erased.dedup();
+                for some in erased.chunks(MOST_ERASED) {
+                    let _ = self.post(Posted::erase(organization, some));
+                }
             }
         }
         Ok(())
@@ -294,7 +385,10 @@ impl Relay {
 
     fn hear(&self, message: &[u8]) {
         match parse(message) {
-            Some((id, posted)) => self.shared.take_from_afar(&posted, id),
+            Some((id, posted)) => {
+                self.obey(&posted);
+                self.shared.take_from_afar(&posted, id);
+            }
             None => tracing::debug!("a message on the channel of events is not ours"),
         }
     }
@@ -313,16 +407,34 @@ async fn post(connection: &mut MultiplexedConnection, batch: &[Posted]) -> Redis
     let mut pipe = redis::pipe();
     for posted in batch {
         let (organization, uid) = (posted.organization.to_string(), posted.uid.to_string());
-        if posted.kept {
-            pipe.cmd("EVAL").arg(POST_SCRIPT).arg(1).arg(stream(posted.organization));
-            pipe.arg(MOST_KEPT).arg(uid).arg(&*posted.body).arg(STREAM_LIFE.as_millis() as u64);
-            pipe.arg(CHANNEL).arg(organization).ignore();
-        } else {
-            let message = format!("- {organization} {uid} {}", posted.body);
-            pipe.cmd("PUBLISH").arg(CHANNEL).arg(message).ignore();
+        let mut run = |script: &str, text: &str| {
+            pipe.cmd("EVAL").arg(script).arg(1).arg(stream(posted.organization));
+            pipe.arg(MOST_KEPT).arg(&uid).arg(text).arg(STREAM_LIFE.as_millis() as u64);
+            pipe.arg(CHANNEL).arg(&organization).ignore();
+        };
+        match &posted.what {
+            What::Kept(body) => run(POST_SCRIPT, body),
+            What::Erase(conversations) => run(ERASE_SCRIPT, &list(conversations)),
+            What::Told(body) => {
+                let message = format!("- {organization} {uid} {body}");
+                pipe.cmd("PUBLISH").arg(CHANNEL).arg(message).ignore();
+            }
+            // Only a stream has it.
+            What::Gap => {}
         }
     }
     pipe.query_async(connection).await
+}
+
+/// Conversations in one order to erase.
+fn list(conversations: &[Uuid]) -> String {
+    conversations.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn listed(text: &str) -> Option<What> {
+    let conversations = text.split(',').map(|id| id.parse().ok()).take(MOST_ERASED + 1);
+    let conversations = conversations.collect::<Option<Arc<[Uuid]>>>()?;
+    (conversations.len() <= MOST_ERASED).then_some(What::Erase(conversations))
 }
 
 /// An organization's stream. The braces keep its names on one node of a cluster.
@@ -330,30 +442,39 @@ fn stream(organization: Uuid) -> String {
     format!("voice:{{{organization}}}:events")
 }
 
-/// What the channel brings: id or `-`, organization, name, body.
+/// What the channel brings: id or `-`, organization, name, body; or `!` and an id, organization, name, conversations.
 fn parse(message: &[u8]) -> Option<(Option<EventId>, Posted)> {
     let text = std::str::from_utf8(message).ok()?;
     let mut parts = text.splitn(4, ' ');
     let (id, organization, uid, body) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let id = if id == "-" { None } else { Some(EventId::parse(id)?) };
-    Some((id, posted(organization.parse().ok()?, uid, id.is_some(), body)?))
+    let (id, what) = match (id, id.strip_prefix('!')) {
+        ("-", _) => (None, What::Told(sound(body)?)),
+        (_, Some(id)) => (Some(EventId::parse(id)?), listed(body)?),
+        (id, None) => (Some(EventId::parse(id)?), What::Kept(sound(body)?)),
+    };
+    Some((id, Posted { organization: organization.parse().ok()?, uid: uid.parse().ok()?, what }))
 }
 
 /// Bytes of a body at most: the data, and what stands around it.
 const MOST_BODY: usize = MOST_DATA + 256;
 
-fn posted(organization: Uuid, uid: &str, kept: bool, body: &str) -> Option<Posted> {
+fn sound(body: &str) -> Option<Arc<str>> {
     let sound = body.len() <= MOST_BODY && body.starts_with("\"type\":") && body.ends_with('}');
-    Some(Posted { organization, uid: uid.parse().ok()?, kept, body: sound.then(|| body.into())? })
+    sound.then(|| body.into())
 }
 
 /// What a stream has: a list of pairs of id and fields. What is not ours is left out.
 fn entries(organization: Uuid, value: &redis::Value) -> Vec<(EventId, Posted)> {
     let read = |entry: &redis::Value| -> Option<(EventId, Posted)> {
         let (id, fields): (String, Vec<String>) = redis::from_redis_value(entry.clone()).ok()?;
-        let [u, uid, b, body] = fields.as_slice() else { return None };
-        let is_ours = u == "u" && b == "b";
-        Some((EventId::parse(&id)?, is_ours.then(|| posted(organization, uid, true, body)).flatten()?))
+        let [u, uid, kind, text] = fields.as_slice() else { return None };
+        let what = match (u.as_str(), kind.as_str()) {
+            ("u", "b") if text.is_empty() => What::Gap,
+            ("u", "b") => What::Kept(sound(text)?),
+            ("u", "e") => listed(text)?,
+            _ => return None,
+        };
+        Some((EventId::parse(&id)?, Posted { organization, uid: uid.parse().ok()?, what }))
     };
     match value {
         redis::Value::Array(list) => list.iter().filter_map(read).collect(),
@@ -371,9 +492,12 @@ mod tests {
         let uid = Uuid::from_u128(2);
         let body = r#""type":"turn","at":"x","data":{"a b": 1}}"#;
         let (id, posted) = parse(format!("5-0 {organization} {uid} {body}").as_bytes()).expect("ours");
-        assert_eq!((id, posted.kept, &*posted.body), (EventId::parse("5-0"), true, body));
+        assert_eq!((id, posted.what), (EventId::parse("5-0"), What::Kept(body.into())));
         let (id, posted) = parse(format!("- {organization} {uid} {body}").as_bytes()).expect("ours");
-        assert_eq!((id, posted.kept), (None, false));
+        assert_eq!((id, posted.what), (None, What::Told(body.into())));
+        let (id, posted) =
+            parse(format!("!5-0 {organization} {uid} {uid},{organization}").as_bytes()).expect("ours");
+        assert_eq!((id, posted.what), (EventId::parse("5-0"), What::Erase([uid, organization].into())));
         for odd in [
             "",
             "-",
@@ -381,6 +505,10 @@ mod tests {
             "5 a b c",
             &format!("- {organization} {uid} no body"),
             &format!("x {organization} {uid} {body}"),
+            &format!("!x {organization} {uid} {uid}"),
+            &format!("!5-0 {organization} {uid} "),
+            &format!("!5-0 {organization} {uid} {uid},"),
+            &format!("!5-0 {organization} {uid} {}", vec![uid.to_string(); MOST_ERASED + 1].join(",")),
         ] {
             assert!(parse(odd.as_bytes()).is_none(), "{odd}");
         }

@@ -180,3 +180,123 @@ async fn what_was_missed_while_only_the_listening_broke_is_caught_up() {
     assert_eq!(numbers(&mut there, 19).await, (1..20).collect::<Vec<_>>());
     assert!(is_quiet(&mut there).await);
 }
+
+fn said(conversation: Uuid, n: u64) -> Event {
+    Event::new(Kind::Turn, json!({"conversationId": conversation, "n": n, "said": "private words"}))
+}
+
+/// The next message of a feed: id and number of one of [`said`].
+async fn next_said(feed: &mut Feed) -> (String, u64) {
+    match soon(feed.next()).await {
+        Some(Delivery::Message(text)) => {
+            let value: Value = serde_json::from_str(&text).expect("JSON");
+            let number = value["data"]["n"].as_u64().expect("a number");
+            (value["id"].as_str().expect("an id").to_owned(), number)
+        }
+        other => panic!("{other:?} instead of a message"),
+    }
+}
+
+/// What the stream has, as it stands.
+fn kept(redis: &PrivateRedis, organization: Uuid) -> String {
+    redis.ask(&format!("XRANGE voice:{{{organization}}}:events - +"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_erased_is_gone_everywhere_and_who_resumes_at_any_server_misses_nothing_else() {
+    let Some(redis) = PrivateRedis::start() else { return };
+    let (one, two) = (server(&redis).await, server(&redis).await);
+    let (organization, erased, other) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+    let mut here = one.watch(organization, None).await.expect("room");
+    let mut there = two.watch(organization, None).await.expect("room");
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        one.publish(organization, &said(if n % 2 == 0 { erased } else { other }, n));
+        ids.push(next_said(&mut here).await.0);
+        assert_eq!(next_said(&mut there).await.1, n);
+    }
+    let life = || redis.ask(&format!("PTTL voice:{{{organization}}}:events"));
+    assert!(soon(two.erase(organization, &[erased])).await, "Redis has taken it");
+    assert_eq!(kept(&redis, organization).matches("private words").count(), 10);
+    assert!(!kept(&redis, organization).contains(&format!("\"conversationId\":\"{erased}\"")));
+    assert!(
+        life().trim_start_matches(':').trim().parse::<u64>().is_ok_and(|ms| ms > 80_000_000),
+        "{}",
+        life()
+    );
+    // What comes after it comes in its order; whoever watches is told nothing of the erasing.
+    one.publish(organization, &said(other, 20));
+    for feed in [&mut here, &mut there] {
+        assert_eq!(next_said(feed).await.1, 20);
+        assert!(is_quiet(feed).await);
+    }
+    // At both, and at a third that knows the stream alone; also after an event that is no more.
+    let three = server(&redis).await;
+    for hub in [&one, &two, &three] {
+        for (at, id) in ids.iter().enumerate() {
+            let mut resumed = hub.watch(organization, Some(id)).await.expect("room");
+            let left = (at as u64 + 1..20).filter(|n| n % 2 == 1).chain([20]);
+            for expected in left {
+                assert_eq!(next_said(&mut resumed).await.1, expected, "after {at}");
+            }
+        }
+        let mut lost = hub.watch(organization, Some("1-1")).await.expect("room");
+        assert_eq!(soon(lost.next()).await, Some(Delivery::Reset));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_erased_while_redis_is_away_is_erased_there_when_it_is_back() {
+    let Some(redis) = PrivateRedis::start() else { return };
+    let (one, two) = (server(&redis).await, server(&redis).await);
+    let (organization, erased) = (Uuid::new_v4(), Uuid::new_v4());
+    let mut here = one.watch(organization, None).await.expect("room");
+    let mut there = two.watch(organization, None).await.expect("room");
+    one.publish(organization, &said(erased, 0));
+    let (first, _) = next_said(&mut here).await;
+    assert_eq!(next_said(&mut there).await.1, 0);
+    let frozen = redis.freeze();
+    // Both go on alone: the one tells more of the conversation, the other has it erased.
+    one.publish(organization, &said(erased, 1));
+    assert_eq!(next_said(&mut here).await.1, 1);
+    assert!(!soon(two.erase(organization, &[erased])).await, "Redis does not answer");
+    let mut resumed = two.watch(organization, Some(&first)).await.expect("room");
+    assert!(is_quiet(&mut resumed).await, "here it is gone");
+    frozen.thaw();
+    soon(one.whole()).await;
+    soon(two.whole()).await;
+    soon(async {
+        while kept(&redis, organization).contains("private words") {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let gone = async {
+        loop {
+            let mut resumed = one.watch(organization, Some(&first)).await.expect("room");
+            if is_quiet(&mut resumed).await {
+                break;
+            }
+        }
+    };
+    soon(gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_did_not_listen_erases_what_it_holds_when_it_does_again() {
+    let Some(redis) = PrivateRedis::start() else { return };
+    let (one, two) = (server(&redis).await, server(&redis).await);
+    let (organization, erased, other) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+    let mut there = two.watch(organization, None).await.expect("room");
+    one.publish(organization, &said(other, 0));
+    one.publish(organization, &said(erased, 1));
+    let (first, _) = next_said(&mut there).await;
+    assert_eq!(next_said(&mut there).await.1, 1);
+    redis.ask("CLIENT KILL TYPE pubsub");
+    assert!(soon(one.erase(organization, &[erased])).await);
+    one.publish(organization, &said(other, 2));
+    assert_eq!(next_said(&mut there).await.1, 2);
+    let mut resumed = two.watch(organization, Some(&first)).await.expect("room");
+    assert_eq!(next_said(&mut resumed).await.1, 2, "what was erased is not there");
+    assert!(is_quiet(&mut resumed).await);
+}

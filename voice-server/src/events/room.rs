@@ -1,7 +1,8 @@
 //! The events of one organization on this server: the last ones, and who watches. Pure but for the queues.
 //!
 //! Invariants: a subscriber gets every event that comes after it entered once, in the room's order, or is dropped; an event
-//! comes into the room once, whatever road it took; what is kept is bounded in number and bytes.
+//! comes into the room once, whatever road it took; what is kept is bounded in number and bytes. What is erased keeps its
+//! place without its text, so that whoever got it last resumes after it.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use uuid::Uuid;
 
-use super::event::{EventId, Posted};
+use super::event::{EventId, Posted, What, conversation_of, message};
 
 /// Events that are kept, and their bytes: a quiet day, or some minutes of a hundred calls.
 const MOST_EVENTS: usize = 1_000;
@@ -30,7 +31,14 @@ pub enum Delivery {
 struct Held {
     id: EventId,
     uid: Uuid,
-    text: Arc<str>,
+    /// `None`: it was erased.
+    text: Option<Arc<str>>,
+}
+
+impl Held {
+    fn len(&self) -> usize {
+        self.text.as_ref().map_or(0, |text| text.len())
+    }
 }
 
 /// One organization's events and subscribers.
@@ -74,14 +82,31 @@ impl Room {
         if !self.is_new(posted.uid) {
             return 0;
         }
-        if !posted.kept {
-            return self.tell(&posted.text(None));
-        }
+        let text = match &posted.what {
+            What::Told(body) => return self.tell(&message(None, body)),
+            What::Erase(conversations) => {
+                self.erase(conversations);
+                return 0;
+            }
+            What::Kept(body) => Some(body),
+            What::Gap => None,
+        };
         let id = id.unwrap_or_else(|| self.newest.next(crate::data::Timestamp::now()));
         self.newest = self.newest.max(id);
-        let text = posted.text(Some(id));
+        let text = text.map(|body| message(Some(id), body));
         self.hold(Held { id, uid: posted.uid, text: text.clone() });
-        self.tell(&text)
+        text.map_or(0, |text| self.tell(&text))
+    }
+
+    /// Erases what is held of these conversations.
+    pub(super) fn erase(&mut self, conversations: &[Uuid]) {
+        for held in &mut self.held {
+            let of = held.text.as_deref().and_then(conversation_of);
+            if of.is_some_and(|of| conversations.contains(&of)) {
+                self.bytes -= held.len();
+                held.text = None;
+            }
+        }
     }
 
     /// Takes in what the stream had from before this server knew of the organization, in order. It comes before what came
@@ -91,15 +116,28 @@ impl Room {
         let meanwhile = std::mem::take(&mut self.held);
         self.bytes = 0;
         let known: HashSet<Uuid> = meanwhile.iter().map(|held| held.uid).collect();
+        let mut erased = Vec::new();
         for (id, posted) in before {
             self.cursor = self.cursor.max(id);
             self.newest = self.newest.max(id);
-            if !known.contains(&posted.uid) && self.is_new(posted.uid) {
-                let text = posted.text(Some(id));
-                self.hold(Held { id, uid: posted.uid, text });
+            if known.contains(&posted.uid) || !self.is_new(posted.uid) {
+                continue;
             }
+            let text = match &posted.what {
+                What::Kept(body) => Some(message(Some(id), body)),
+                What::Gap => None,
+                What::Erase(conversations) => {
+                    erased.extend_from_slice(conversations);
+                    continue;
+                }
+                What::Told(_) => continue,
+            };
+            self.hold(Held { id, uid: posted.uid, text });
         }
         meanwhile.into_iter().for_each(|held| self.hold(held));
+        if !erased.is_empty() {
+            self.erase(&erased);
+        }
     }
 
     /// Adds a subscriber, which first gets what came after `last`; without one, what comes from now on.
@@ -114,7 +152,7 @@ impl Room {
                         .held
                         .iter()
                         .skip(at + 1)
-                        .map(|held| Delivery::Message(held.text.clone()))
+                        .filter_map(|held| held.text.clone().map(Delivery::Message))
                         .collect(),
                     None => vec![Delivery::Reset],
                 }
@@ -151,11 +189,11 @@ impl Room {
     }
 
     fn hold(&mut self, held: Held) {
-        self.bytes += held.text.len();
+        self.bytes += held.len();
         self.held.push_back(held);
         while self.held.len() > MOST_EVENTS || self.bytes > MOST_BYTES {
             let Some(oldest) = self.held.pop_front() else { break };
-            self.bytes -= oldest.text.len();
+            self.bytes -= oldest.len();
         }
     }
 
@@ -267,6 +305,74 @@ mod tests {
         room.take(&posted(Kind::Transcript, json!(7)), None);
         assert_eq!(waiting(&mut watching), [7]);
         assert!(waiting(&mut room.enter(Some(&id), 4).1).is_empty());
+    }
+
+    fn of(conversation: Uuid, n: usize) -> Posted {
+        posted(Kind::Turn, json!({"conversationId": conversation, "said": format!("private {n}")}))
+    }
+
+    /// The words that wait for a subscriber.
+    fn said(receiver: &mut mpsc::Receiver<Delivery>) -> Vec<String> {
+        let mut found = Vec::new();
+        while let Ok(delivery) = receiver.try_recv() {
+            let Delivery::Message(text) = delivery else { panic!("a reset") };
+            let text: Value = serde_json::from_str(&text).expect("JSON");
+            found.push(text["data"]["said"].as_str().expect("words").to_owned());
+        }
+        found
+    }
+
+    #[test]
+    fn what_is_erased_is_held_no_more_and_who_resumes_anywhere_misses_nothing_else() {
+        let mut room = Room::default();
+        let (erased, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for n in 0..10 {
+            room.take(&of(if n % 3 == 0 { erased } else { other }, n), None);
+        }
+        room.take(&Posted::erase(Uuid::nil(), &[erased, Uuid::from_u128(3)]), None);
+        let left: usize = room.held.iter().map(Held::len).sum();
+        assert_eq!(room.bytes, left, "its bytes are free");
+        let ids: Vec<String> = room.held.iter().map(|held| held.id.to_string()).collect();
+        assert_eq!(ids.len(), 10);
+        for (at, id) in ids.iter().enumerate() {
+            let expected: Vec<String> =
+                (at + 1..10).filter(|n| n % 3 != 0).map(|n| format!("private {n}")).collect();
+            assert_eq!(said(&mut room.enter(Some(id), 4).1), expected, "after {at}");
+        }
+        assert_eq!(waiting(&mut room.enter(Some("1-1"), 4).1), [-1], "what never was is a gap");
+        // Its place makes room in its turn.
+        for n in 0..=MOST_EVENTS {
+            room.take(&turn(n), None);
+        }
+        assert_eq!(room.held.len(), MOST_EVENTS);
+        assert_eq!(waiting(&mut room.enter(Some(&ids[0]), 4).1), [-1]);
+    }
+
+    #[test]
+    fn what_the_stream_brings_is_erased_by_what_comes_behind_it() {
+        let (erased, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let at = |millis| EventId { millis, seq: 0 };
+        let [meanwhile, kept] = [of(erased, 4), of(other, 5)];
+        let gap = Posted { organization: Uuid::nil(), uid: Uuid::new_v4(), what: What::Gap };
+        let order = Posted::erase(Uuid::nil(), &[erased]);
+        let mut room = Room::default();
+        room.take(&meanwhile, Some(at(4)));
+        room.take(&kept, Some(at(5)));
+        let before = [of(other, 1), gap, of(erased, 3), order.clone()];
+        room.fill((1..).zip(before).map(|(n, posted)| (at(n), posted)).collect());
+        assert_eq!(said(&mut room.enter(Some("1-0"), 8).1), ["private 5"]);
+        assert_eq!(
+            said(&mut room.enter(Some("2-0"), 8).1),
+            ["private 5"],
+            "the place of what was erased is known"
+        );
+        assert!(
+            room.held.iter().all(|held| held.text.as_ref().is_none_or(|text| !text.contains("private 3")))
+        );
+        // The same order by another road erases nothing that came after it.
+        room.take(&of(erased, 6), Some(at(6)));
+        room.take(&order, Some(at(4)));
+        assert_eq!(said(&mut room.enter(Some("5-0"), 8).1), ["private 6"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::data::{DataError, Store, Timestamp};
+use crate::events::Hub;
 use crate::storage::{Blobs, StorageError};
 
 /// Recordings of one batch.
@@ -69,14 +70,16 @@ pub async fn delete_expired(store: &dyn Store, blobs: &Blobs, now: Timestamp) ->
     deleted
 }
 
-/// Deletes everything of the caller with this number in the organization: sound, transcripts, consents. A call of his
-/// that is going on loses what it stores afterwards by itself.
+/// Deletes everything of the caller with this number in the organization, whoever told the number: sound, transcripts,
+/// consents, kept answers, and what was told to those who watch and is held for those who come back. A call of his that is
+/// going on loses what it stores afterwards by itself.
 ///
 /// # Errors
 /// See [`EraseError`]; what was deleted by then stays so, and the same again deletes the rest.
 pub async fn erase_caller(
     store: &dyn Store,
     blobs: &Blobs,
+    events: &Hub,
     organization: Uuid,
     phone: &str,
 ) -> Result<Erased, EraseError> {
@@ -94,7 +97,13 @@ pub async fn erase_caller(
             // Objects whose row was never written.
             erased.recordings += blobs.delete_below(&format!("recordings/{organization}/{id}")).await?;
         }
-        let gone = store.erase_conversations(organization, ids).await?;
+        // Before the rows, since after them nobody knows any more what is to be erased; and behind them, since a turn that
+        // was stored meanwhile was told as well.
+        events.erase(organization, &ids).await;
+        let gone = store.erase_conversations(organization, ids.clone()).await?;
+        if !events.erase(organization, &ids).await {
+            tracing::warn!("Redis does not answer; a caller's last turns are erased there when it is back");
+        }
         erased.conversations += gone;
         if gone == 0 {
             // Somebody else deletes the same; there is nothing left to do here.

@@ -13,6 +13,8 @@ use crate::data::{
     ConsentKind, ConversationStore as _, DEMO_ORGANIZATION, NewConversation, Recording, RecordingState,
     Recordings as _, SqliteStore, Timestamp,
 };
+use crate::events::{Hub, HubLimits};
+use crate::metrics::Metrics;
 use crate::storage::{Key, Patience, S3Settings, moto::Moto};
 use crate::voice::call::{Event, TurnRecord};
 
@@ -336,8 +338,9 @@ async fn a_caller_who_wants_to_be_forgotten_is_forgotten_everywhere_and_nobody_e
     world.store.open_conversation(new).await.expect("a conversation");
     let kept = stored(&world, &blobs, other, later).await;
 
-    let erase = || keep::erase_caller(&*world.store, &blobs, DEMO_ORGANIZATION, "+15125550100");
-    let foreign = keep::erase_caller(&*world.store, &blobs, Uuid::new_v4(), "+15125550100").await;
+    let events = Hub::new(HubLimits::default(), &Metrics::default());
+    let erase = || keep::erase_caller(&*world.store, &blobs, &events, DEMO_ORGANIZATION, "+15125550100");
+    let foreign = keep::erase_caller(&*world.store, &blobs, &events, Uuid::new_v4(), "+15125550100").await;
     assert_eq!(foreign.expect("works"), keep::Erased::default());
     assert_eq!(erase().await.expect("works").conversations, 2);
     for id in [world.conversation, second] {

@@ -74,21 +74,37 @@ impl Office {
 
     /// One call by an organization's server, with one typed question; what the model was told, and what was stored.
     async fn call(&mut self, by: &Api, phone: Option<&str>) -> (String, Value) {
-        let made = by.post("/api/v1/conversations", json!({ "clientPhone": phone })).await;
-        assert_eq!(made.status, 201, "{}", made.body);
-        let (id, ticket) =
-            (made.body["id"].as_str().expect("an id"), made.body["ticket"].as_str().expect("one"));
-        let path = format!("/voice/{id}?ticket={ticket}");
-        let mut client = self.server.dial(&path, Some("voice.v1")).await.expect("accepted");
+        let (id, ticket) = made(by, phone, &[]).await;
+        let told = self.talk(None, &id, &format!("?ticket={ticket}")).await;
+        (told, by.get(&format!("/api/v1/conversations/{id}")).await.body)
+    }
+
+    /// One typed question in a conversation, by whoever has this token; what the model was told.
+    async fn talk(&mut self, token: Option<&str>, id: &str, query: &str) -> String {
+        let path = format!("/voice/{id}{query}");
+        let mut client = self.server.dial_as(token, &path, Some("voice.v1")).await.expect("accepted");
         client.text(r#"{"type":"start"}"#).await;
         client.text(&json!({"type": "text", "text": QUESTION}).to_string()).await;
         while !matches!(client.next().await, Got::Text(event) if event["type"] == "turn") {}
         client.close().await;
         let ended = soon(self.server.ended.recv()).await.expect("stored");
         assert_eq!(ended.to_string(), id);
-        let told = self.model.told.lock().expect("unpoisoned").pop().expect("the model was asked");
-        (told, by.get(&format!("/api/v1/conversations/{id}")).await.body)
+        self.told()
     }
+
+    /// What the model was told last.
+    fn told(&self) -> String {
+        self.model.told.lock().expect("unpoisoned").pop().expect("the model was asked")
+    }
+}
+
+/// A conversation and its ticket.
+async fn made(by: &Api, phone: Option<&str>, headers: &[(&str, &str)]) -> (String, String) {
+    let body = json!({ "clientPhone": phone });
+    let made = by.send("POST", "/api/v1/conversations", headers, Some(body)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let text = |name: &str| made.body[name].as_str().expect("a text").to_owned();
+    (text("id"), text("ticket"))
 }
 
 /// Whoever holds a secret key of the admin's organization.
@@ -134,6 +150,61 @@ async fn a_caller_is_known_again_and_nobody_else_gets_anything_of_it() {
     let (told, _) = office.call(&elsewhere, Some("+15550100")).await;
     assert!(!told.contains("Oak") && !told.contains("Saturdays"), "{told}");
     assert!(told.contains("\"The office that is called is Other.\""), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_counts_by_who_told_it_whoever_opens_the_socket() {
+    const PHONE: &str = "+15550100";
+    let earlier = |told: &str| told.matches("In an earlier call").count();
+    let mut office = Office::open().await;
+    let admin = Api::admin(&office.server).await;
+    let switchboard = key_of(&office.server, "admin@demo.example").await;
+    let wish = json!({"kind": "publishable", "name": "shop", "origins": ["https://shop.example"]});
+    let key = admin.post("/api/v1/keys", wish).await;
+    let shop = Api::with_token(&office.server, key.body["key"].as_str().expect("a key").to_owned());
+    let (first, stored) = office.call(&switchboard, Some(PHONE)).await;
+    assert_eq!((earlier(&first), &stored["phoneTrusted"]), (0, &json!(true)));
+
+    // A page and a user claim the number, and the organization's server opens the socket, or writes.
+    let (origin, once) = ([("origin", "https://shop.example")], [("idempotency-key", "a")]);
+    let (by_page, _) = made(&shop, Some(PHONE), &origin).await;
+    let (by_user, _) = made(&admin, Some(PHONE), &[]).await;
+    for id in [&by_page, &by_user] {
+        let path = format!("/api/v1/conversations/{id}");
+        let claimed = switchboard.patch(&path, json!({"clientPhone": PHONE, "phoneTrusted": true})).await;
+        assert_eq!(
+            (claimed.status, &claimed.body["phoneTrusted"]),
+            (200, &json!(false)),
+            "nobody adds trust"
+        );
+        let body = Some(json!({"text": QUESTION}));
+        let written = switchboard.send("POST", &format!("{path}/messages"), &once, body).await;
+        assert_eq!(written.status, 200, "{}", written.body);
+        assert_eq!(earlier(&office.told()), 0, "in writing");
+        let told = office.talk(Some(switchboard.token()), id, "").await;
+        assert_eq!(earlier(&told), 0, "{told}");
+    }
+    // What was said under the claim is not told to whoever has the number, nor by other roads to who claimed it.
+    let (told, _) = office.call(&switchboard, Some(PHONE)).await;
+    assert_eq!(earlier(&told), 1, "the first call alone: {told}");
+    // One that the organization's server told counts also where a user opens the socket.
+    let (by_server, _) = made(&switchboard, Some(PHONE), &[]).await;
+    let path = format!("/api/v1/conversations/{by_server}/messages");
+    assert_eq!(admin.post(&path, json!({"text": QUESTION})).await.status, 200);
+    assert_eq!(earlier(&office.told()), 2, "in writing");
+    let told = office.talk(Some(admin.token()), &by_server, "").await;
+    assert_eq!(earlier(&told), 2, "{told}");
+
+    // Who has the number may have all of it deleted, also what others claimed to be his.
+    let erased = switchboard.send("DELETE", "/api/v1/callers/%2B15550100", &[], None).await;
+    assert_eq!((erased.status, &erased.body["conversations"]), (200, &json!(5)), "{}", erased.body);
+    for id in [&by_page, &by_user, &by_server] {
+        assert_eq!(admin.get(&format!("/api/v1/conversations/{id}")).await.status, 404);
+    }
+    // Nor is an answer given again that was kept for who asks twice.
+    let path = format!("/api/v1/conversations/{by_page}/messages");
+    let again = switchboard.send("POST", &path, &once, Some(json!({"text": QUESTION}))).await;
+    assert_eq!(again.status, 404, "{}", again.body);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

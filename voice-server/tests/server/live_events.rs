@@ -254,3 +254,58 @@ async fn next_turn(client: &mut Client) -> u64 {
         assert_eq!(value["type"], "health", "{value}");
     }
 }
+
+#[tokio::test]
+async fn what_was_told_of_a_caller_is_gone_when_he_is_erased_also_of_a_call_that_goes_on() {
+    let mut server = Server::start().await;
+    let admin = Api::admin(&server).await;
+    let made = admin.post("/api/v1/conversations", json!({"clientPhone": "+15550100"})).await.body;
+    let (id, ticket) = (made["id"].as_str().expect("an id"), made["ticket"].as_str().expect("a ticket"));
+    let mut console = watch(&server, None).await;
+    let mut caller = server.dial(&format!("/voice/{id}?ticket={ticket}"), None).await.expect("accepted");
+    let line = server.line().await;
+    let started = console.next_text().await;
+    line.turn(1, "where I live").await;
+    let told = console.next_text().await;
+    assert_eq!(
+        (&started["type"], &told["data"]["said"]),
+        (&json!("conversation.started"), &json!("where I live"))
+    );
+    let erased = admin.send("DELETE", "/api/v1/callers/%2B15550100", &[], None).await;
+    assert_eq!((erased.status, &erased.body["conversations"]), (200, &json!(1)));
+    // The call goes on until its caller hangs up, and nothing of it is told or held.
+    line.turn(2, "what I earn").await;
+    caller.close().await;
+    soon(line.end()).await;
+    let ended = console.next_text().await;
+    assert_eq!(ended["type"], "conversation.ended", "{ended}");
+    for last in [&started, &told] {
+        let mut back = watch(&server, last["id"].as_str()).await;
+        assert_eq!(back.next_text().await, ended);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_is_erased_at_one_server_is_erased_from_the_events_of_all() {
+    let Some(redis) = PrivateRedis::start() else { return };
+    let (one, two) = (on_redis(&redis).await, on_redis(&redis).await);
+    let admin = Api::admin(&two).await;
+    let made = admin.post("/api/v1/conversations", json!({"clientPhone": "+15550100"})).await.body;
+    let mut here = watch(&one, None).await;
+    one.events.publish(DEMO_ORGANIZATION, &turn(1));
+    let (first, _) = next(&mut here).await;
+    let told = json!({"conversationId": made["id"], "n": 2, "said": "where I live"});
+    one.events.publish(DEMO_ORGANIZATION, &Event::new(Kind::Turn, told));
+    let (second, _) = next(&mut here).await;
+    let kept = || redis.ask(&format!("XRANGE voice:{{{DEMO_ORGANIZATION}}}:events - +"));
+    assert!(kept().contains("where I live"));
+    let erased = admin.send("DELETE", "/api/v1/callers/%2B15550100", &[], None).await;
+    assert_eq!((erased.status, &erased.body["conversations"]), (200, &json!(1)));
+    assert!(!kept().contains("where I live"));
+    two.events.publish(DEMO_ORGANIZATION, &turn(3));
+    assert_eq!(next_turn(&mut here).await, 3);
+    for last in [&first, &second] {
+        let mut back = watch(&one, Some(last)).await;
+        assert_eq!(next_turn(&mut back).await, 3);
+    }
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::super::{
-    CallEnd, Caller, ConversationChange, ConversationFilter, Cursor, DEMO_ORGANIZATION, DataError,
+    Begun, CallEnd, Caller, ConversationChange, ConversationFilter, Cursor, DEMO_ORGANIZATION, DataError,
     NewConversation, Speaker, Status, Store, Timestamp, Turn,
 };
 use super::{a_user, an_organization, conversation, turn};
@@ -469,9 +469,23 @@ async fn what_is_erased_is_gone(store: &dyn Store) {
         store.open_conversation(new).await.expect("opened");
         store.append_turn(organization, ids[ids.len() - 1], turn(1)).await.expect("stored");
     }
+    let now = Timestamp::from_millis(1_000);
+    let answer = |of: Uuid, by: &str| (organization, format!("{of}:{by}"), "k".to_owned());
+    for (of, asker, key) in [answer(ids[2], "user:a"), answer(ids[2], "ticket"), answer(ids[0], "user:a")] {
+        store.begin_once(of, asker.clone(), key.clone(), "f".into(), now).await.expect("begun");
+        store.finish_once(of, asker, key, Some((200, "words".into()))).await.expect("kept");
+    }
     let found = store.conversations_of_phone(organization, phone.into(), 2).await.expect("read");
     assert_eq!(found, [ids[2], ids[1]]);
     assert_eq!(store.erase_conversations(organization, found.clone()).await.expect("erased"), 2);
+    for ((of, asker, key), expected) in [
+        (answer(ids[2], "user:a"), Begun::First),
+        (answer(ids[2], "ticket"), Begun::First),
+        (answer(ids[0], "user:a"), Begun::Answered { status: 200, body: "words".into() }),
+    ] {
+        let begun = store.begin_once(of, asker, key, "f".into(), now).await.expect("begun");
+        assert_eq!(begun, expected, "what was answered is gone as well");
+    }
     assert_eq!(store.erase_conversations(organization, found).await.expect("again"), 0);
     assert_eq!(store.conversations_of_phone(organization, phone.into(), 9).await.expect("read"), [ids[0]]);
     let filter = ConversationFilter { words: vec!["question".into()], ..Default::default() };

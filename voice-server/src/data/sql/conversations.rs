@@ -215,6 +215,9 @@ impl ConversationStore for Database {
             let mut work = self.write(Scope::Of(organization)).await?;
             let mut erased = 0;
             for id in ids {
+                let query =
+                    work.query("DELETE FROM idempotency WHERE organization_id = $1 AND asker LIKE $2");
+                query.bind(Id(organization)).bind(format!("{id}:%")).execute(work.on()).await?;
                 // Turns, recordings and consents go with it.
                 let query = work.query("DELETE FROM conversations WHERE id = $1 AND organization_id = $2");
                 erased += query.bind(Id(id)).bind(Id(organization)).execute(work.on()).await?.rows_affected();
