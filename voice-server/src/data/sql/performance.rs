@@ -14,13 +14,7 @@ use uuid::Uuid;
 use super::super::super::types::{Id, Moment};
 use super::super::super::{DataError, DayFigures, Performance, Timestamp};
 use super::Work;
-use super::accounts::{id_of, maybe_moment_of, moment_of};
-
-/// One call that began in the period.
-struct Call {
-    day: String,
-    answers: Vec<f64>,
-}
+use super::accounts::{maybe_moment_of, moment_of};
 
 pub(super) async fn of(
     work: &mut Work,
@@ -31,60 +25,42 @@ pub(super) async fn of(
     zone: &TimeZone,
 ) -> Result<Performance, DataError> {
     let mut sums = Performance::default();
-    let mut calls: BTreeMap<Uuid, Call> = BTreeMap::new();
-    let query = work
-        .query(
-            "SELECT id, created_at, ended_at, lead, viewings_booked FROM conversations
-             WHERE organization_id = $1 AND user_id = $2 AND created_at >= $3 AND created_at < $4",
-        )
-        .bind(Id(organization))
-        .bind(Id(user))
-        .bind(Moment(from))
-        .bind(Moment(to));
-    {
-        let mut rows = query.fetch(work.on());
-        while let Some(row) = rows.try_next().await? {
-            let begun = moment_of(&row, "created_at")?;
-            sums.calls += 1;
-            sums.leads += i64::from(row.try_get::<bool, _>("lead")?);
-            sums.viewings_booked += row.try_get::<i64, _>("viewings_booked")?;
-            if let Some(ended) = maybe_moment_of(&row, "ended_at")? {
-                sums.talk_seconds += (ended.as_millis() - begun.as_millis()).max(0) as f64 / 1_000.0;
-            }
-            calls.insert(id_of(&row, "id")?, Call { day: day(begun, zone), answers: Vec::new() });
-        }
-    }
-    let query = work
-        .query(
-            "SELECT t.conversation_id, t.said, t.reply, t.total_ms, t.interrupted, t.by_person
-             FROM conversations c JOIN turns t ON t.conversation_id = c.id
-             WHERE c.organization_id = $1 AND c.user_id = $2 AND c.created_at >= $3 AND c.created_at < $4",
-        )
-        .bind(Id(organization))
-        .bind(Id(user))
-        .bind(Moment(from))
-        .bind(Moment(to));
-    {
-        let mut rows = query.fetch(work.on());
-        while let Some(row) = rows.try_next().await? {
-            if row.try_get("by_person")? {
-                continue;
-            }
-            sums.interruptions += i64::from(row.try_get::<bool, _>("interrupted")?);
-            // A greeting answers nobody, and what stayed unanswered has no time.
-            let answered = !row.try_get::<String, _>("said")?.is_empty()
-                && !row.try_get::<String, _>("reply")?.is_empty();
-            if answered && let Some(call) = calls.get_mut(&id_of(&row, "conversation_id")?) {
-                call.answers.push(row.try_get("total_ms")?);
-            }
-        }
-    }
     let mut days: BTreeMap<String, (i64, Vec<f64>)> = BTreeMap::new();
-    for call in calls.into_values() {
-        let of_day = days.entry(call.day).or_default();
+    // One row a call, with the times of its answers as text. A greeting answers nobody, what stayed unanswered has no time,
+    // and what a person answered is not the agent's.
+    let query = work
+        .query(
+            "SELECT c.created_at, c.ended_at, c.lead, c.viewings_booked,
+                 count(*) FILTER (WHERE t.interrupted AND NOT t.by_person) AS interruptions,
+                 string_agg(CAST(t.total_ms AS TEXT), ',')
+                     FILTER (WHERE t.said <> '' AND t.reply <> '' AND NOT t.by_person) AS answers
+             FROM conversations c LEFT JOIN turns t ON t.conversation_id = c.id
+             WHERE c.organization_id = $1 AND c.user_id = $2 AND c.created_at >= $3 AND c.created_at < $4
+             GROUP BY c.id",
+        )
+        .bind(Id(organization))
+        .bind(Id(user))
+        .bind(Moment(from))
+        .bind(Moment(to));
+    let mut rows = query.fetch(work.on());
+    while let Some(row) = rows.try_next().await? {
+        let begun = moment_of(&row, "created_at")?;
+        sums.calls += 1;
+        sums.leads += i64::from(row.try_get::<bool, _>("lead")?);
+        sums.viewings_booked += row.try_get::<i64, _>("viewings_booked")?;
+        sums.interruptions += row.try_get::<i64, _>("interruptions")?;
+        if let Some(ended) = maybe_moment_of(&row, "ended_at")? {
+            sums.talk_seconds += (ended.as_millis() - begun.as_millis()).max(0) as f64 / 1_000.0;
+        }
+        let of_day = days.entry(day(begun, zone)).or_default();
         of_day.0 += 1;
-        of_day.1.extend(call.answers);
+        let answers: Option<String> = row.try_get("answers")?;
+        for text in answers.iter().flat_map(|answers| answers.split(',')) {
+            let took = text.parse().map_err(|_| DataError::Corrupt(format!("a turn's time {text:?}")))?;
+            of_day.1.push(took);
+        }
     }
+    drop(rows);
     let mut all: Vec<f64> = days.values().flat_map(|(_, answers)| answers.iter().copied()).collect();
     [sums.response_ms_p50, sums.response_ms_p95] = percentiles(&mut all);
     sums.days = days
