@@ -59,6 +59,14 @@ impl Publisher {
         self.publish(Kind::Transcript, data);
     }
 
+    /// The words of the answer so far. The turn follows, with what was heard of them.
+    pub fn reply(&self, turn: u32, text: &str) {
+        let data = json!({
+            "conversationId": self.conversation, "turn": turn, "role": "assistant", "text": text, "final": false
+        });
+        self.publish(Kind::Transcript, data);
+    }
+
     /// A turn is over and stored.
     pub fn turn(&self, record: &TurnRecord) {
         let total: u64 = record.ledger.iter().map(|(_, micros)| micros).sum();

@@ -84,28 +84,34 @@ async fn a_call_is_followed_from_its_begin_to_its_end() {
     let (mut caller, line, id) = server.call("").await;
     line.event(call::Event::Transcript { turn: 1, text: "how many".into(), is_final: false }).await;
     line.event(call::Event::Transcript { turn: 1, text: "how many rooms".into(), is_final: true }).await;
+    line.event(call::Event::Reply { turn: 1, text: "It has three".into() }).await;
     line.turn(1, "how many rooms").await;
     let mut told = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         told.push(console.next_text().await);
     }
     caller.close().await;
     soon(line.end()).await;
     told.push(console.next_text().await);
     let kinds: Vec<&str> = told.iter().map(|event| event["type"].as_str().expect("a type")).collect();
-    assert_eq!(kinds, ["conversation.started", "transcript", "transcript", "turn", "conversation.ended"]);
+    assert_eq!(
+        kinds,
+        ["conversation.started", "transcript", "transcript", "transcript", "turn", "conversation.ended"]
+    );
     for event in &told {
         assert_eq!(event["data"]["conversationId"], json!(id), "{event}");
         assert_eq!(event["id"].is_null(), event["type"] == "transcript", "{event}");
         assert!(event["at"].as_str().expect("a time").ends_with('Z'), "{event}");
     }
     assert_eq!((&told[1]["data"]["text"], &told[2]["data"]["final"]), (&json!("how many"), &json!(true)));
-    let turn = &told[3]["data"];
+    let reply = &told[3]["data"];
+    assert_eq!((&reply["role"], &reply["text"]), (&json!("assistant"), &json!("It has three")));
+    let turn = &told[4]["data"];
     assert_eq!((&turn["said"], &turn["totalMs"]), (&json!("how many rooms"), &json!(250.5)));
     // What is told as stored is stored, and a console that reloads gets the same but for the words so far.
     assert_eq!(server.conversation(id).await["status"], json!("ended"));
     let mut again = watch(&server, told[0]["id"].as_str()).await;
-    assert_eq!((again.next_text().await, again.next_text().await), (told[3].clone(), told[4].clone()));
+    assert_eq!((again.next_text().await, again.next_text().await), (told[4].clone(), told[5].clone()));
 }
 
 #[tokio::test]

@@ -74,7 +74,10 @@ impl Call {
                     self.publisher.transcript(turn, &text, is_final);
                     Message::Transcript { turn, text, is_final }
                 }
-                Event::Reply { turn, text } => Message::Reply { turn, text },
+                Event::Reply { turn, text } => {
+                    self.publisher.reply(turn, &text);
+                    Message::Reply { turn, text }
+                }
                 Event::SpeechStarted => {
                     self.activity.note_talk();
                     Message::SpeechStarted
