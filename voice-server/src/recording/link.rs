@@ -29,6 +29,8 @@ pub struct Link {
     pub url: String,
     /// Until when.
     pub expires_at: Timestamp,
+    /// When its first sound was, some time after the conversation began: a player takes the difference from a turn's place.
+    pub started_at: Timestamp,
     /// How long it is.
     pub seconds: f64,
     /// Two, the caller left.
@@ -66,6 +68,7 @@ impl Links {
             id: recording.id,
             url: format!("/api/v1/recordings/{}?expires={expires}&signature={signature}", recording.id),
             expires_at: Timestamp::from_millis(expires * 1_000),
+            started_at: recording.started_at,
             seconds: recording.audio_ms as f64 / 1_000.0,
             channels: recording.channels,
         })
