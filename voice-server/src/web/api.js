@@ -41,7 +41,7 @@ export const at = {
 export const read = {
   list: (body) => ({ items: body?.items ?? [], nextCursor: body?.nextCursor ?? null }),
   user: (body) => body?.user ?? body,
-  conversation: (body) => ({ transcript: [], turns: [], recordings: [], cost: null, notes: "", lead: false, metadata: {}, ...body }),
+  conversation: (body) => ({ transcript: [], turns: [], recordings: [], consents: [], cost: null, notes: "", lead: false, metadata: {}, ...body }),
   cost: (cost) => (cost ? { totalUsd: cost.totalUsd ?? 0, items: cost.items ?? [] } : null),
   settings: (body) => ({ disclosure: "", recording: "", retentionDays: "", region: "", timeZone: "", facts: [], ...body?.settings }),
   health: (body) => ({ status: body?.status ?? "unknown", checks: body?.checks ?? {} }),
@@ -59,6 +59,9 @@ function cookie(name) {
   const found = document.cookie.split("; ").find((one) => one.startsWith(`${name}=`));
   return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
 }
+
+// Whether a session was begun here, be it over by now: scripts cannot see the session itself.
+export const hasSession = () => cookie("voice_csrf") !== "";
 
 async function send(method, path, { body, ifMatch, ifNoneMatch, key } = {}) {
   const headers = { Accept: "application/json" };
@@ -80,7 +83,9 @@ let refreshedAt = -1;
 async function refresh(sentAt) {
   const act = async () => {
     if (refreshedAt > sentAt) return true;
-    const { ok } = await send("POST", at.refresh, { body: {} });
+    const answer = await send("POST", at.refresh, { body: {} });
+    const { ok } = answer;
+    await answer.text().catch(() => {}); // An answer that nobody reads holds its connection.
     if (ok) refreshedAt = performance.now();
     return ok;
   };

@@ -1,6 +1,6 @@
 // The console: signs in, goes from view to view by the address behind `#`, tells what is offline or not sent yet.
 
-import { Refusal, Unreachable, at, onSignedOut, read, request } from "/api.js";
+import { Refusal, Unreachable, at, hasSession, onSignedOut, read, request } from "/api.js";
 import { ask, field, h, toast, values, when } from "/dom.js";
 import { deafen, listen } from "/live.js";
 import { flush, news, open, reach, recall, remember, state, waiting, wipe } from "/offline.js";
@@ -158,6 +158,10 @@ if (known) {
   await enter(known, known);
   // Rights may have changed since; a session that is over brings the sign-in.
   request("GET", at.profile).then(({ body }) => user && remember("user", Object.assign(user, read.user(body))), () => {});
+} else if (hasSession()) {
+  // Signed in elsewhere on this server, or what was known has been deleted.
+  await request("GET", at.profile).then(({ body }) => enter(read.user(body)), () => {});
+  if (!user) signIn();
 } else {
   signIn();
 }

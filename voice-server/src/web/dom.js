@@ -88,6 +88,6 @@ export function hours(seconds) {
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-export const money = (usd) => (Number.isFinite(usd) ? `$${usd.toFixed(usd < 0.1 ? 4 : 2)}` : "–");
+export const money = (usd) => (Number.isFinite(usd) ? `$${usd.toFixed(usd > 0 && usd < 0.1 ? 4 : 2)}` : "–");
 export const count = (n) => (Number.isFinite(n) ? n.toLocaleString() : "–");
 export const millis = (n) => (Number.isFinite(n) ? `${Math.round(n)} ms` : "–");

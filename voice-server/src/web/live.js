@@ -1,6 +1,6 @@
 // The events of the organization as they come, over one socket that comes back by itself and misses nothing in between.
 
-import { at } from "/api.js";
+import { Unreachable, at, request } from "/api.js";
 import { news, reach, state } from "/offline.js";
 
 const LONGEST_WAIT_MS = 20_000;
@@ -26,7 +26,9 @@ function connect() {
   clearTimeout(timer);
   if (!wanted) return;
   const mine = (socket = new WebSocket(at.events(lastId)));
+  let opened = false;
   mine.onopen = () => {
+    opened = true;
     tries = 0;
     reach(true);
     // Whatever a view read before the socket was open may be old.
@@ -40,6 +42,9 @@ function connect() {
   };
   mine.onclose = () => {
     if (mine !== socket || !wanted) return;
+    // A browser does not say why a socket was refused. A plain request renews a session that is over, tells that it has ended,
+    // or shows that there is no network.
+    if (!opened) request("GET", at.profile).then(() => reach(true), (error) => error instanceof Unreachable && reach(false));
     const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** tries++);
     timer = setTimeout(connect, wait * (0.75 + Math.random() / 2));
   };

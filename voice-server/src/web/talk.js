@@ -28,12 +28,21 @@ function invited() {
   return conversation ? { conversation, ticket } : {};
 }
 
+// The console's session goes along with a call. One that is over is renewed; one that cannot be is taken away, and the call
+// is one without sign-in.
+async function renew() {
+  if (!document.cookie.includes("voice_csrf=")) return false;
+  const { at, request } = await import("/api.js");
+  return request("GET", at.profile).catch(() => request("POST", at.logout, { body: {} })).then(() => true, () => false);
+}
+
+// Who speaks is greeted, since with the greeting the organization tells that a machine answers and that it records.
 async function begin(withMicrophone, resume) {
   complain("");
   if (resume) restoreLines();
   else clearLines();
   const { input, output } = preferences;
-  const mine = (call = new VoiceCall({ ...invitation, resume, input, output, microphone: withMicrophone }));
+  const mine = (call = new VoiceCall({ ...invitation, resume, input, output, microphone: withMicrophone, greeting: withMicrophone, renew }));
   mine.spoken = withMicrophone;
   invitation = {};
   follow(mine);
@@ -55,17 +64,19 @@ function follow(mine) {
   on("state", ({ state, text }) => connection(mine, state, text));
   on("transcript", ({ turn, text, final }) => line(`caller${turn}`, "caller", text, "", !final));
   on("reply", ({ turn, text }) => line(`answer${turn}`, "answer", text));
-  on("speech_started", () => say("Listening…"));
-  on("speech_ended", () => say("Thinking…"));
+  // While the connection is gone, that is what the page says.
+  const tell = (text) => mine.state === "open" && say(text);
+  on("speech_started", () => tell("Listening…"));
+  on("speech_ended", () => tell("Thinking…"));
   on("turn", (turn) => finished(mine, turn));
-  on("notice", ({ text }) => say(text));
+  on("notice", ({ text }) => tell(text));
   on("error", ({ text }) => complain(text));
   on("level", ({ input }) => loudness(Math.sqrt(input)));
   on("sound", ({ sounding }) => {
     // The turn is over at the server before its last sound is over here.
-    if (!sounding && !interrupt.disabled) say(yourTurn(mine));
+    if (!sounding && !interrupt.disabled) tell(yourTurn(mine));
     interrupt.disabled = !sounding;
-    if (sounding) say("Answering…");
+    if (sounding) tell("Answering…");
   });
   on("microphone", ({ error }) => {
     mute.disabled = Boolean(error);
@@ -73,7 +84,7 @@ function follow(mine) {
     mine.spoken = !error;
     if (error) complain(microphoneTrouble(error));
     else devices();
-    say(yourTurn(mine));
+    tell(yourTurn(mine));
   });
 }
 
@@ -92,6 +103,7 @@ function over(mine, text) {
   call = null;
   show(false);
   if (text) complain(text);
+  else say("The call has ended. Press the button for another one, or type a question.");
   announce("The call has ended.");
 }
 
@@ -104,7 +116,7 @@ function finished(mine, { turn, said, reply, heard, interrupted, ledger, totalMs
   if (said) line(`caller${turn}`, "caller", said);
   const cut = reply && interrupted && reply.startsWith(heard);
   if (cut) line(`answer${turn}`, "answer", heard, reply.slice(heard.length));
-  say(yourTurn(mine));
+  if (mine.state === "open") say(yourTurn(mine));
   if (!mine.spoken && reply) announce(`Answer: ${reply}`);
   if (said) times({ ledger, totalMs });
 }
@@ -281,6 +293,9 @@ element("form").onsubmit = (event) => {
   if (text) type(text);
 };
 for (const example of document.querySelectorAll(".example")) example.onclick = () => type(example.textContent);
+
+// A keyboard that opens on a telephone must not hide what was said last.
+new ResizeObserver(() => (element("scroll").scrollTop = element("scroll").scrollHeight)).observe(element("scroll"));
 
 show(false);
 const saved = VoiceCall.saved();

@@ -103,14 +103,20 @@ class Card {
     await load(at.conversation(this.id), (body) => read.conversation(body).turns.forEach((turn) => this.turn(turn))).catch(() => {});
   }
 
-  turn({ turn, said, reply }) {
-    if (said) this.words({ turn, role: "user", text: said, final: true });
-    if (reply) this.words({ turn, role: "assistant", text: reply, final: true });
+  // What stays of a turn. Words that were taken back, such as an answer that nobody heard because the caller went on, go.
+  turn({ turn, said, reply, heard, interrupted }) {
+    const cut = interrupted && reply.startsWith(heard) ? reply.slice(heard.length) : "";
+    this.words({ turn, role: "user", text: said, final: true });
+    this.words({ turn, role: "assistant", text: cut ? heard : reply, unheard: cut, final: true });
   }
 
-  words({ turn, role, text, final }) {
+  words({ turn, role, text, unheard = "", final }) {
     const key = `${turn} ${role}`;
     let line = this.lines.get(key);
+    if (!text && !unheard) {
+      line?.remove();
+      return void this.lines.delete(key);
+    }
     if (!line) {
       line = h("li");
       this.lines.set(key, line);
@@ -118,7 +124,7 @@ class Card {
       while (this.log.children.length > 200) this.log.firstChild.remove();
     }
     line.className = `${role === "user" ? "caller" : "answer"}${final ? "" : " partial"}`;
-    line.replaceChildren(h("span.who", role === "user" ? "Caller: " : "Answer: "), text);
+    line.replaceChildren(h("span.who", role === "user" ? "Caller: " : "Answer: "), text, h("span.unheard", unheard));
     this.log.scrollTop = this.log.scrollHeight;
   }
 

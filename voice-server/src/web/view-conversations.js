@@ -8,6 +8,7 @@ import { conflictOf } from "/view-status.js";
 import { waterfall } from "/waterfall.js";
 
 const PAGE = 30;
+const SOUND_TRIES = 8; // How often a recording that is being stored is looked for, a second further apart each time.
 const seconds = ({ createdAt, endedAt }) => (endedAt ? (new Date(endedAt) - new Date(createdAt)) / 1000 : NaN);
 const named = ({ id, clientPhone, metadata }) => clientPhone || metadata?.name || `Call ${id.slice(0, 8)}`;
 const statusPill = (status) => h(status === "active" ? "span.pill.good" : "span.pill", status === "active" ? "Live" : "Ended");
@@ -18,7 +19,7 @@ export async function conversations(page, { query, user, signal }) {
   const fewer = h("button.fewer", { type: "button" }, "Filters");
   const extra = (label, control) => h("label.field.extra", label, control);
   const form = h("form.card.filters", { role: "search" },
-    field("Search", h("input", { name: "q", type: "search", placeholder: "Words, a number, notes", value: query.q ?? "" })),
+    field("Search", h("input", { name: "q", type: "search", placeholder: "Words that were said", value: query.q ?? "" })),
     fewer,
     extra("Status", select("status", [["", "All"], ["active", "Live"], ["ended", "Ended"]], query.status)),
     extra("From", h("input", { name: "from", type: "date", value: query.from ?? "" })),
@@ -107,6 +108,7 @@ export async function conversation(page, { id, user, signal }) {
     return load(path, (body, about) => mine >= shown && ((shown = mine), one.show(read.conversation(body), about)));
   };
   const mine = ({ detail }) => (detail.type === "reset" || read.subject(detail) === id) && refresh().catch(() => {});
+  one.again = refresh;
   for (const type of ["turn", "conversation.ended", "conversation.updated", "reset"]) live.addEventListener(type, mine, { signal });
   news.addEventListener("changes", () => one.settled(refresh), { signal });
   await refresh();
@@ -114,7 +116,7 @@ export async function conversation(page, { id, user, signal }) {
 
 class Detail {
   constructor(page, path, user) {
-    Object.assign(this, { page, path, may: user.role !== "viewer", dirty: false });
+    Object.assign(this, { page, path, may: user.role !== "viewer", dirty: false, tries: 0, zeroMs: 0 });
     this.box = h("div.detail");
     this.trouble = h("div");
     page.append(this.box);
@@ -126,8 +128,9 @@ class Detail {
     if (!this.dirty) this.seen = { body, etag };
     if (!this.built) this.build();
     this.title.textContent = named(body);
+    const [booked, phone] = [body.viewingsBooked, body.clientPhone];
     this.facts.replaceChildren(statusPill(body.status), h("span.soft", moment(body.createdAt)), h("span.soft.number", duration(seconds(body))),
-      body.viewingsBooked > 0 && h("span.pill.good", `${body.viewingsBooked} ${body.viewingsBooked === 1 ? "viewing" : "viewings"} booked`));
+      ...(phone ? [h("span.soft", `Call ${body.id.slice(0, 8)}`)] : []), ...(booked > 0 ? [h("span.pill.good", `${booked} ${booked === 1 ? "viewing" : "viewings"} booked`)] : []));
     this.sound(body);
     this.words(body);
     this.costs(read.cost(body.cost));
@@ -192,16 +195,31 @@ class Detail {
     else if (this.saved.textContent.startsWith("Kept")) this.saved.textContent = waiting ? "" : "Sent.";
   }
 
-  sound({ recordings }) {
+  sound({ recordings, consents, status, createdAt }) {
     const [recording] = recordings;
-    if (!recording) return void this.player.replaceChildren(h("p.soft.small", "There is no recording of this call."));
+    if (!recording || new Date(recording.expiresAt) < Date.now()) return void this.noSound(recording, consents, status);
     // The link of a recording is signed anew with each answer; a player that plays keeps the one it has.
     if (this.audio?.dataset.recording === recording.id && !this.audio.error) return;
     this.audio = h("audio", { controls: true, preload: "metadata", src: recording.url, "data-recording": recording.id });
+    // A recording begins with its first sound, the places of what was said count from the begin of the call.
+    this.zeroMs = Math.max(0, new Date(recording.startedAt ?? createdAt) - new Date(createdAt));
     this.audio.setAttribute("aria-label", "Recording of the call");
     this.audio.onerror = () => this.player.append(h("p.soft.small", "The recording cannot be played now."));
-    this.audio.ontimeupdate = () => this.follow(this.audio.currentTime * 1000);
+    this.audio.ontimeupdate = () => this.follow(this.audio.currentTime * 1000 + this.zeroMs);
     this.player.replaceChildren(this.audio);
+  }
+
+  // A recording is stored some seconds after its call. What is shown without a server has a link that is over.
+  noSound(recording, consents, status) {
+    this.audio = null;
+    const agreed = consents.some(({ kind, given }) => kind === "recording" && given);
+    const text = recording ? "The recording can be played when the server is back."
+      : status === "active" ? (agreed ? "This call is being recorded." : "This call is not recorded so far.")
+      : agreed && this.tries < SOUND_TRIES ? "The recording is being stored…" : "There is no recording of this call.";
+    this.player.replaceChildren(h("p.soft.small", text));
+    if (!text.includes("stored")) return;
+    clearTimeout(this.later);
+    this.later = setTimeout(() => this.page.isConnected && this.again().catch(() => {}), 1000 * ++this.tries);
   }
 
   // The line that is being heard.
@@ -213,7 +231,7 @@ class Detail {
 
   seek(ms) {
     if (!this.audio) return;
-    this.audio.currentTime = ms / 1000;
+    this.audio.currentTime = Math.max(0, ms - this.zeroMs) / 1000;
     this.audio.play().catch(() => {});
   }
 
@@ -247,9 +265,10 @@ class Detail {
   costs(cost) {
     this.cost.replaceChildren(h("h2", "Cost"), ...(cost ? [
       h("p.figure.number", money(cost.totalUsd)),
-      h("table", h("caption.out-of-sight", "What the providers cost"), h("thead", h("tr", ["Provider", "What", "Quantity", "Cost"].map((name) => h("th", { scope: "col" }, name)))),
+      cost.items.length === 0 && h("p.soft.small", "No provider was used that charges; models of this machine cost nothing."),
+      cost.items.length > 0 && h("table", h("caption.out-of-sight", "What the providers cost"), h("thead", h("tr", ["Provider", "What", "Quantity", "Cost"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", cost.items.map((item) => h("tr", h("td", item.provider), h("td", item.what), h("td.number", `${count(item.quantity)} ${item.unit ?? ""}`), h("td.number", money(item.usd)))))),
-    ] : [h("p.soft.small", "Known when the call has ended.")]));
+    ] : [h("p.soft.small", "Known when the call has ended.")]).filter(Boolean));
   }
 }
 

@@ -90,7 +90,7 @@ async function now(fail, act) {
 async function people(page, me) {
   const form = h("form.grid.adding", field("Name", h("input", { name: "name", required: true, maxLength: 200, autocomplete: "off" })),
     field("Email", h("input", { name: "email", type: "email", required: true, autocomplete: "off" })), field("Role", select("role", ROLES, "agent")),
-    field("First password", h("input", { name: "password", type: "password", required: true, minLength: 12, autocomplete: "new-password" })), h("button.main", { type: "submit" }, "Add"));
+    field("First password", h("input", { name: "password", type: "password", required: true, minLength: 10, maxLength: 256, autocomplete: "new-password" })), h("button.main", { type: "submit" }, "Add"));
   const { body, fail } = section(page, "People", ["Name", "Email", "Role", ""], "Add somebody", form);
   const refresh = () => load(at.users, (answer) => body.replaceChildren(...read.list(answer).items.map(row)));
   const alter = (user, what) => now(fail, () => request("PATCH", at.user(user.id), { body: what })).then(refresh).catch(() => {});

@@ -9,7 +9,8 @@
 //   call.say("typed words"); call.interrupt(); call.mute(true); call.hangUp();
 //
 // Options: `server` (default: where this file came from), `conversation`, `ticket`, `microphone` (default true), `input` and
-// `output` (device ids), `greeting`, `resume` (what `VoiceCall.saved()` gave after a reload).
+// `output` (device ids), `greeting`, `resume` (what `VoiceCall.saved()` gave after a reload), `renew` (a function that is
+// asked once where the caller's sign-in is over; it resolves to whether calling again makes sense).
 // Events: each message of the server under its type; `state` {state: connecting|open|reconnecting|ended, code, text};
 // `level` {input} and `sound` {reply, playedMs, peak, sounding} ten times a second and more; `microphone` {error} when it fails.
 // A call outlives a dropped network and a reloaded page for 60 s: the client comes back by itself and misses nothing.
@@ -217,7 +218,12 @@ export class VoiceCall extends EventTarget {
     if (this.state === "open") this.droppedAt = Date.now();
     const lost = code === 1006 || code === 1001 || code === 1012;
     if (lost && this.token && Date.now() - this.droppedAt < KEPT_MS) return this.retry();
-    const text = lost && this.state === "connecting" ? await this.refusal() : GONE[code];
+    let text = GONE[code];
+    if (lost && this.state === "connecting") {
+      const refused = await this.refusal();
+      if (refused.status === 401 && !this.renewed && (this.renewed = await this.options.renew?.())) return this.connect();
+      text = refused.text;
+    }
     const busy = `The server cannot take the call: ${reason || "call again in a moment"}.`;
     this.end(code, text ?? (code === 1013 ? busy : `The call ended: ${reason || code}.`));
   }
@@ -227,10 +233,11 @@ export class VoiceCall extends EventTarget {
     try {
       const headers = this.server === location.origin ? { "X-Page-Origin": location.origin } : {};
       const answer = await fetch(this.address("http"), { headers, signal: AbortSignal.timeout(5000) });
-      if (answer.status === 426) return "The call could not be opened. Try again in a moment.";
-      return `The server refuses the call: ${(await answer.json()).detail}.`;
+      const { status } = answer;
+      if (status === 426) return { status, text: "The call could not be opened. Try again in a moment." };
+      return { status, text: `The server refuses the call: ${(await answer.json()).detail}.` };
     } catch {
-      return "The server does not answer. Check that it runs, then try again.";
+      return { text: "The server does not answer. Check that it runs, then try again." };
     }
   }
 
