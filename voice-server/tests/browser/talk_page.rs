@@ -1,42 +1,24 @@
 //! The talk page at `/`: press, speak, hear, see words and latency.
 
+use std::time::Duration;
+
+use serde_json::Value;
 use voice_core::text::words::word_error_rate;
 
-use crate::server::{Folder, Server};
+use crate::accessible::Checks;
+use crate::journey::WORDS;
+use crate::microphone::METER;
+use crate::server::Server;
 use crate::spoken;
-use crate::webdriver::{Browser, Driver};
+use crate::webdriver::{Driver, http, http_with};
 
-/// Listens to whatever the page plays: what goes to a destination also goes to a meter.
-const METER: &str = r"
-  window.loudest = 0;
-  const connect = AudioNode.prototype.connect;
-  AudioNode.prototype.connect = function (to, ...rest) {
-    if (to instanceof AudioDestinationNode) {
-      const meter = new AnalyserNode(this.context, { fftSize: 2048 });
-      const samples = new Float32Array(2048);
-      connect.call(this, meter);
-      setInterval(() => {
-        meter.getFloatTimeDomainData(samples);
-        for (const sample of samples) window.loudest = Math.max(window.loudest, Math.abs(sample));
-      }, 30);
-    }
-    return connect.call(this, to, ...rest);
-  };
-";
-/// The words of one side, without the name for screen readers before them.
-const WORDS: &str = r"
-  const words = (who) => [...document.querySelectorAll(`#log .${who}`)].map((line) => {
-    const copy = line.cloneNode(true);
-    copy.querySelector('.who').remove();
-    return copy.textContent;
-  }).join(' ');
-";
-
-pub(crate) fn a_caller_speaks_and_hears_an_answer(server: &Server, driver: &Driver) {
+pub(crate) fn a_caller_speaks_and_hears_an_answer(server: &Server, driver: &Driver, checks: Option<&Checks>) {
     let browser = driver.browser("talk");
     browser.prepare(METER);
     browser.open(&format!("http://{}/", server.address));
-    pictures(&browser, "idle");
+    if let Some(checks) = checks {
+        checks.run(&browser, "talk-idle");
+    }
     browser.press("#talk");
     browser.wait(
         "the end of the caller's words",
@@ -44,7 +26,6 @@ pub(crate) fn a_caller_speaks_and_hears_an_answer(server: &Server, driver: &Driv
     );
     browser.wait("an answer", "return !!document.querySelector('#log .answer')");
     browser.wait("sound", "return window.loudest > 0.02");
-    pictures(&browser, "answering");
     browser.wait("the latency", "return document.querySelectorAll('#bar span').length > 0");
 
     let said = browser.run(&format!("{WORDS} return words('caller')"));
@@ -59,13 +40,15 @@ pub(crate) fn a_caller_speaks_and_hears_an_answer(server: &Server, driver: &Driv
     assert!(total.as_str().unwrap().contains(" ms "), "{total}");
     let bar = browser.run("return document.querySelector('#bar').getBoundingClientRect().width");
     assert!(bar.as_f64().unwrap() > 100.0, "the waterfall is {bar} wide");
-    pictures(&browser, "answered");
+    if let Some(checks) = checks {
+        checks.run(&browser, "talk-answered");
+    }
 
     browser.press("#talk");
     browser.wait("the end of the call", "return document.body.dataset.state === 'idle'");
     let alert = browser.run("return document.querySelector('#alert').textContent");
     assert_eq!(alert, "", "nothing went wrong");
-    assert_eq!(browser.console_errors(), Vec::<serde_json::Value>::new());
+    assert_eq!(browser.console_errors(), Vec::<Value>::new());
 }
 
 /// The answer stops, and what was not heard of it is struck through.
@@ -82,28 +65,39 @@ pub(crate) fn a_caller_interrupts_with_the_button(server: &Server, driver: &Driv
     println!("  talk page: interrupted before {unheard:?}");
     browser.press("#talk");
     browser.wait("the end of the call", "return document.body.dataset.state === 'idle'");
-    assert_eq!(browser.console_errors(), Vec::<serde_json::Value>::new());
+    assert_eq!(browser.console_errors(), Vec::<Value>::new());
 }
 
-/// The server refuses, and the page says so in the server's words.
-pub(crate) fn a_refusal_is_shown_with_its_reason(driver: &Driver) {
-    let folder = Folder::new();
-    let server = Server::start_with(&folder, &[("VOICE_ANONYMOUS", "false")]);
-    let browser = driver.browser("refused");
-    browser.open(&format!("http://{}/", server.address));
+/// A link that names a conversation and has its ticket opens exactly that one, and the ticket leaves the address.
+pub(crate) fn a_link_with_a_ticket_uses_it_once(server: &Server, driver: &Driver) {
+    let credentials = r#"{"email":"agent@demo.example","password":"demo-password"}"#;
+    let (_, body) = http(server.address, "POST", "/api/v1/auth/login", credentials);
+    let signed_in: Value = serde_json::from_str(&body).expect("JSON");
+    let header = format!("Authorization: Bearer {}\r\n", signed_in["accessToken"].as_str().expect("a token"));
+    let (status, body) = http_with(server.address, "POST", "/api/v1/conversations", &header, "{}");
+    assert_eq!(status, 201, "{body}");
+    let made: Value = serde_json::from_str(&body).expect("JSON");
+    let (id, ticket) = (made["id"].as_str().expect("an id"), made["ticket"].as_str().expect("a ticket"));
+    let link = format!("http://{}/?conversation={id}&ticket={ticket}", server.address);
+    let browser = driver.browser("linked");
+    browser.open(&link);
+    assert_eq!(browser.run("return location.search"), "", "the ticket stays in the address");
+    browser.write("#words", "Which homes have a garden?");
+    browser.press("#form button");
+    browser.wait("an answer", "return !!document.querySelector('#log .answer')");
     browser.press("#talk");
-    browser.wait("the reason", "return !document.querySelector('#alert').hidden");
-    let alert = browser.run("return document.querySelector('#alert').textContent");
-    assert!(alert.as_str().unwrap().contains("VOICE_ANONYMOUS"), "the page says {alert}");
-    browser.wait("the end of the attempt", "return document.body.dataset.state === 'idle'");
-}
-
-fn pictures(browser: &Browser<'_>, when: &str) {
-    for (device, size) in [("desktop", (1280, 900)), ("mobile", (390, 844))] {
-        for scheme in ["light", "dark"] {
-            browser.screenshot(&format!("talk-{when}-{device}-{scheme}"), size, scheme);
-        }
-    }
-    let wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
-    assert!(wide.as_f64().unwrap() <= 0.0, "on a telephone the page is {wide} pixels too wide");
+    browser.wait("the end of the call", "return document.body.dataset.state === 'idle'");
+    let path = format!("/api/v1/conversations/{id}");
+    // The turn is stored when the call is closed, which the page does not wait for.
+    let stored = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        http_with(server.address, "GET", &path, &header, "").1.contains("Which homes have a garden?")
+    });
+    assert!(stored, "the call went elsewhere");
+    assert_eq!(browser.console_errors(), Vec::<Value>::new());
+    browser.open(&link);
+    browser.write("#words", "Which homes have a garden?");
+    browser.press("#form button");
+    browser.wait("the refusal", "return !document.querySelector('#alert').hidden");
+    assert!(browser.text_of("#alert").contains("used"), "{}", browser.text());
 }

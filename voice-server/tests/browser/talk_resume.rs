@@ -116,17 +116,6 @@ pub(crate) fn press_to_talk_sends_while_the_space_key_is_held_only(driver: &Driv
     assert_eq!(browser.console_errors(), Vec::<Value>::new());
 }
 
-pub(crate) fn a_link_with_a_ticket_uses_it_once(driver: &Driver) {
-    let mock = Mock::start();
-    let browser = driver.browser("linked");
-    let id = "eeeeeeee-0000-4000-8000-000000000001";
-    browser.open(&mock.page(&format!("/?conversation={id}&ticket=secret")));
-    assert_eq!(browser.run("return location.search"), "", "the ticket stays in the address");
-    ask(&browser, "Which homes have a garden?");
-    let seen = mock.seen();
-    assert_eq!((&seen["calls"][0]["id"], &seen["tickets"]), (&json!(id), &json!(["secret"])));
-}
-
 fn frames(call: &Value) -> u64 {
     call["frames"].as_u64().unwrap_or(0)
 }

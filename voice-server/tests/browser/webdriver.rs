@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use voice_fixtures::folder;
 
@@ -152,8 +154,15 @@ impl Browser<'_> {
     }
 
     /// An order of the developer tools' protocol.
-    pub(crate) fn tools(&self, command: &str, params: Value) {
-        self.order("POST", "goog/cdp/execute", &json!({"cmd": command, "params": params}));
+    pub(crate) fn tools(&self, command: &str, params: Value) -> Value {
+        self.order("POST", "goog/cdp/execute", &json!({"cmd": command, "params": params}))
+    }
+
+    /// The value of a cookie, also of one that no script reads; `None` where there is none.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let all = self.tools("Network.getAllCookies", json!({}));
+        let found = all["cookies"].as_array()?.iter().find(|one| one["name"] == name)?;
+        found["value"].as_str().map(str::to_owned)
     }
 
     /// Runs before every page's own scripts.
@@ -253,7 +262,7 @@ impl Browser<'_> {
         let png = self.order("GET", "screenshot", &Value::Null);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
         std::fs::create_dir_all(&folder).expect("a folder");
-        let bytes = base64(png.as_str().expect("a picture"));
+        let bytes = STANDARD.decode(png.as_str().expect("a picture")).expect("base64");
         std::fs::write(folder.join(format!("{name}.png")), bytes).expect("written");
     }
 }
@@ -269,23 +278,4 @@ impl Drop for Browser<'_> {
             http(self.driver.address, "DELETE", &format!("/session/{}", self.session), "");
         }
     }
-}
-
-/// RFC 4648, section 4.
-fn base64(text: &str) -> Vec<u8> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => u32::from(byte - b'A'),
-        b'a'..=b'z' => u32::from(byte - b'a') + 26,
-        b'0'..=b'9' => u32::from(byte - b'0') + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => panic!("{byte} is not of base64"),
-    };
-    let digits: Vec<u32> = text.bytes().filter(|byte| *byte != b'=').map(value).collect();
-    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
-    for four in digits.chunks(4) {
-        let bits = four.iter().enumerate().fold(0, |bits, (k, digit)| bits | digit << (18 - 6 * k));
-        bytes.extend(&bits.to_be_bytes()[1..four.len()]);
-    }
-    bytes
 }

@@ -10,8 +10,8 @@ const ANSWER = "Two homes have a garden: a three-bedroom house on Alder Lane for
 export const calls = new Map();
 
 export class Call {
-  constructor(id, tell) {
-    Object.assign(this, { id, tell, token: randomBytes(16).toString("hex"), seq: 0, sent: [], turn: 0, reply: 0, positions: [], resumed: 0 });
+  constructor(id) {
+    Object.assign(this, { id, token: randomBytes(16).toString("hex"), seq: 0, sent: [], turn: 0, reply: 0, positions: [], resumed: 0 });
     this.startedAt = new Date().toISOString();
     calls.set(id, this);
   }
@@ -62,7 +62,6 @@ export class Call {
     const [turn, reply] = [++this.turn, ++this.reply];
     this.cut = false;
     this.say({ type: "transcript", turn, text: said, final: true });
-    this.tell("transcript", { conversation: this.id, turn, role: "user", text: said, final: true });
     this.say({ type: "reply", turn, text: ANSWER });
     let at = 0;
     const samples = (FRAME_MS * RATE) / 1000;
@@ -76,9 +75,7 @@ export class Call {
       clearInterval(timer);
       if (this.cut) this.say({ type: "clear", reply });
       const heard = this.cut ? ANSWER.slice(0, Math.round((ANSWER.length * at) / 150)) : ANSWER;
-      const done = { turn, said, reply: ANSWER, heard, startedMs: 0, replyStartedMs: 500, interrupted: this.cut, ledger: LEDGER, totalMs: 384 };
-      this.say({ type: "turn", ...done });
-      this.tell("turn", { conversation: this.id, ...done });
+      this.say({ type: "turn", turn, said, reply: ANSWER, heard, startedMs: 0, replyStartedMs: 500, interrupted: this.cut, ledger: LEDGER, totalMs: 384 });
     }, FRAME_MS);
   }
 }
