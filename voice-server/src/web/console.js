@@ -3,7 +3,7 @@
 import { Refusal, Unreachable, at, hasSession, onSignedOut, read, request } from "/api.js";
 import { ask, field, h, toast, values, when } from "/dom.js";
 import { deafen, listen } from "/live.js";
-import { flush, news, open, reach, recall, remember, state, waiting, wipe } from "/offline.js";
+import { flush, load, news, open, reach, recall, remember, state, waiting, wipe } from "/offline.js";
 import { calls } from "/view-calls.js";
 import { conversation, conversations } from "/view-conversations.js";
 import { performance } from "/view-performance.js";
@@ -72,7 +72,7 @@ async function enter(who, known) {
   flush();
   show();
   tellReach();
-  request("GET", at.organization).then(({ body }) => (document.getElementById("organization").textContent = body?.name ?? ""), () => {});
+  load(at.organization, (body) => user && (document.getElementById("organization").textContent = body?.name ?? "")).catch(() => {});
 }
 
 function lock() {

@@ -100,7 +100,6 @@ fn a_configured_server_lets_its_first_admin_in() {
         return;
     }
     let checks = Checks::load();
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Folder::new();
     let driver = Driver::start(folder.path());
     setup_page::the_first_admin_comes_in_by_the_link_once(&driver, checks.as_ref());
