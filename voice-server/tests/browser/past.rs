@@ -112,6 +112,7 @@ async fn add(store: &SqliteStore, prices: &Arc<Prices>, number: usize) {
             interrupted,
             ledger: ledger.into(),
             total_ms: total as f64,
+            by_person: false,
         };
         store.append_turn(DEMO_ORGANIZATION, id, stored).await.expect("a turn");
         at += asking + total + 330 * heard.split(' ').count() as u64 + 1_500;
