@@ -108,15 +108,15 @@ impl App {
             return Err(Failure::Organization);
         }
         let prices = Arc::new(Prices::load(config.prices.as_deref())?);
-        let auth = Auth::new(&config).map_err(Failure::Auth)?;
+        let metrics = Metrics::default();
+        let (cache, hub) = shared(&config, &metrics).map_err(Failure::Redis)?;
+        let auth = Auth::new(&config, &cache).map_err(Failure::Auth)?;
         if config.is_unconfigured() {
             auth::demo::prepare(&*store, &auth.passwords).await.map_err(|error| match error {
                 auth::demo::DemoError::Data(error) => Failure::Data(error),
                 other => Failure::Auth(other.to_string()),
             })?;
         }
-        let metrics = Metrics::default();
-        let (cache, hub) = shared(&config, &metrics).map_err(Failure::Redis)?;
         let blobs = Blobs::of(&config)?;
         let archive = Archive::open(&config, blobs.clone(), store.clone())?;
         Ok(Self {

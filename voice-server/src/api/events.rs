@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth;
+use crate::auth::denials::{Denials, Grounds};
 use crate::events::{Delivery, Feed};
 use crate::http::Problem;
 use crate::shutdown::Shutdown;
@@ -65,15 +66,20 @@ const MOST_ID: usize = 64;
 /// 401 or 403 where the request may not read; else see [`serve`].
 pub async fn watch(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let (organization, _) = auth::caller::follower_of(&app, &parts).await?;
-    serve(app, organization, Request::from_parts(parts, body)).await
+    let (organization, grounds) = auth::caller::follower_of(&app, &parts).await?;
+    serve(app, organization, grounds, Request::from_parts(parts, body)).await
 }
 
-/// Upgrades the request to a socket with the events of `organization`.
+/// Upgrades the request to a socket with the events of `organization`, for as long as `grounds` hold.
 ///
 /// # Errors
 /// 422 for a bad query, 503 where too many watch or the server stops, 426 and 400 for what is no handshake.
-pub async fn serve(app: App, organization: Uuid, mut request: Request) -> Result<Response, Problem> {
+pub async fn serve(
+    app: App,
+    organization: Uuid,
+    grounds: Grounds,
+    mut request: Request,
+) -> Result<Response, Problem> {
     let last = last_event_id(request.uri().query().unwrap_or_default())?;
     if app.shutdown.has_begun() {
         return Err(Problem::unavailable("stopping", "the server is stopping; come back in a moment", 5));
@@ -87,7 +93,12 @@ pub async fn serve(app: App, organization: Uuid, mut request: Request) -> Result
     })?;
     let (response, upgrade) = handshake::upgrade(&mut request)
         .map_err(|_| no_handshake("the WebSocket handshake cannot be read"))?;
-    let socket = Socket { limits: app.event_limits, shutdown: app.shutdown.clone() };
+    let socket = Socket {
+        limits: app.event_limits,
+        denials: app.auth.denials.clone(),
+        grounds,
+        shutdown: app.shutdown.clone(),
+    };
     app.calls.spawn(socket.carry(upgrade, feed));
     Ok(response.map(|_| Body::empty()))
 }
@@ -121,6 +132,8 @@ enum End {
 
 struct Socket {
     limits: Limits,
+    denials: Denials,
+    grounds: Grounds,
     shutdown: Shutdown,
 }
 
@@ -136,6 +149,7 @@ impl Socket {
         // The reader cannot be dropped in the middle of a frame: it is polled to its end by this task alone.
         let mut listening = pin!(self.listen(reader, begun, &heard, pings));
         let mut stopping = pin!(self.shutdown.clone().begun());
+        let mut denied = pin!(self.denials.end_of(self.grounds));
         let mut ping_at = begun + self.limits.ping;
         let (end, mut read) = loop {
             let dead_at = begun + Duration::from_millis(heard.load(Ordering::Relaxed)) + self.limits.dead;
@@ -153,6 +167,7 @@ impl Socket {
                     writer.ping().await
                 }
                 () = sleep_until(dead_at) => break (End::Gone, None),
+                () = &mut denied => break (End::Told(4401, "this sign-in has ended; sign in again"), None),
                 () = &mut stopping => break (End::Told(1013, "the server is stopping; come back in a moment"), None),
             };
             if written.is_err() {

@@ -122,7 +122,7 @@ pub async fn make(
     Ok((StatusCode::CREATED, Json(Made { stored, key })))
 }
 
-/// Revokes a key. It counts for nothing from then on, on this server at once and on others within seconds.
+/// Revokes a key. It and its tickets count for nothing from then on, on every server.
 ///
 /// # Errors
 /// The request may not, there is no such key, or the database fails.
@@ -148,6 +148,7 @@ pub async fn revoke(
         DataError::NotFound => unknown(),
         other => other.into(),
     })?;
+    app.auth.denials.deny_key(id).await;
     app.auth.keys.forget();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -120,7 +120,7 @@ pub async fn add(
 pub(crate) struct Changing {
     /// Another name.
     name: Option<String>,
-    /// Another role.
+    /// Another role. It holds at once: access tokens of before are refused, and refreshing gives one of the new role.
     role: Option<Role>,
     /// Whether signing in is refused. Ends all of the user's sign-ins.
     disabled: Option<bool>,
@@ -173,13 +173,21 @@ pub async fn change(
         Some(password) => Some(Secret::new(&app.auth.passwords.hash(&password).await.map_err(not_checked)?)),
         None => None,
     };
-    let change = UserChange { name, role, disabled, password_hash };
     let expected = revision::expected(&parts.headers)?;
+    let before = app.store.user(who.organization, id).await?.ok_or_else(unknown)?;
+    let takes_away = password_hash.is_some()
+        || role.is_some_and(|role| role != before.role)
+        || disabled.is_some_and(|disabled| disabled != before.disabled);
+    let change = UserChange { name, role, disabled, password_hash };
     let user = app.store.change_user(who.organization, id, change, expected).await;
     let user = user.map_err(|error| match error {
         DataError::NotFound => unknown(),
         other => other.into(),
     })?;
+    if takes_away {
+        // Access tokens of before say another role, or that there is a sign-in.
+        app.auth.denials.deny_before(user.id, user.revision).await;
+    }
     Ok(revision::with_revision(&user, user.revision))
 }
 

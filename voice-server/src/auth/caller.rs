@@ -10,10 +10,11 @@ use std::time::SystemTime;
 use hyper::http::request::Parts;
 use uuid::Uuid;
 
+use super::denials::Grounds;
 use super::identity::{self, Identity, Shown, client_address};
 use super::limits::{CallPlace, Counted};
 use super::rights::Right;
-use super::tickets::{Purpose, Ticket};
+use super::tickets::{Purpose, Spent, Ticket};
 use super::{keys, origins};
 use crate::api::access;
 use crate::app::App;
@@ -50,8 +51,7 @@ pub async fn caller_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<C
     let query = parts.uri.query().unwrap_or_default();
     let address = client_address(app, parts);
     if let Some(text) = in_query(query, "ticket")? {
-        let ticket = app.auth.tickets.peek(text, SystemTime::now()).await.ok_or_else(used_ticket)?;
-        origins::check(&app.config, parts, &ticket.origins)?;
+        let ticket = shown_ticket(app, parts, text).await?;
         if ticket.purpose != Purpose::Conversation(conversation) {
             return Err(Problem::forbidden("this ticket is for something else"));
         }
@@ -79,22 +79,21 @@ pub async fn caller_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<C
 ///
 /// # Errors
 /// 401 for a credential that is missing or does not count, 403 where one may not.
-pub async fn follower_of(app: &App, parts: &Parts) -> Result<(Uuid, Option<Uuid>), Problem> {
+pub async fn follower_of(app: &App, parts: &Parts) -> Result<(Uuid, Grounds), Problem> {
     let query = parts.uri.query().unwrap_or_default();
     if let Some(text) = in_query(query, "ticket")? {
-        let now = SystemTime::now();
-        let ticket = app.auth.tickets.peek(text, now).await.ok_or_else(used_ticket)?;
-        origins::check(&app.config, parts, &ticket.origins)?;
+        let ticket = shown_ticket(app, parts, text).await?;
         if ticket.purpose != Purpose::Events {
             return Err(Problem::forbidden("this ticket is for something else"));
         }
-        let ticket = app.auth.tickets.take(text, now).await.ok_or_else(used_ticket)?;
-        return Ok((ticket.organization, ticket.user));
+        let taken = app.auth.tickets.take(text, &ticket.purpose, SystemTime::now()).await;
+        let ticket = taken.map_err(not_good)?;
+        return Ok((ticket.organization, ticket.grounds));
     }
     let Some(who) = shown(app, parts, query).await? else { return Err(identity::nobody(app, parts)) };
     who.may(Right::ReadEvents)?;
     origins::check(&app.config, parts, &[])?;
-    Ok((who.organization, who.user))
+    Ok((who.organization, who.grounds))
 }
 
 /// Who writes in a conversation by this request: somebody signed in, a secret key, or the holder of its ticket.
@@ -104,11 +103,12 @@ pub async fn follower_of(app: &App, parts: &Parts) -> Result<(Uuid, Option<Uuid>
 pub async fn writer_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<Caller, Problem> {
     let query = parts.uri.query().unwrap_or_default();
     if let Some(text) = in_query(query, "ticket")? {
-        let now = SystemTime::now();
-        let ticket = app.auth.tickets.peek(text, now).await.ok_or_else(used_ticket)?;
-        origins::check(&app.config, parts, &ticket.origins)?;
-        let written = app.auth.tickets.write(text, conversation, now).await;
-        let ticket = written.ok_or_else(|| Problem::forbidden("this ticket is for something else"))?;
+        let ticket = shown_ticket(app, parts, text).await?;
+        if ![Purpose::Conversation(conversation), Purpose::Writing(conversation)].contains(&ticket.purpose) {
+            return Err(Problem::forbidden("this ticket is for something else"));
+        }
+        let written = app.auth.tickets.write(text, conversation, SystemTime::now()).await;
+        let ticket = written.map_err(not_good)?;
         return Ok(Caller {
             ticket: None,
             ..Caller::by_ticket(ticket, conversation, client_address(app, parts), "")
@@ -118,6 +118,14 @@ pub async fn writer_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<C
     let who = identity::identify(app, parts, shown).await?;
     who.may(Right::Converse)?;
     Ok(Caller::by_identity(&who, conversation))
+}
+
+/// The ticket in a request's address. It is not used up yet.
+async fn shown_ticket(app: &App, parts: &Parts, text: &str) -> Result<Ticket, Problem> {
+    let ticket = app.auth.tickets.peek(text, SystemTime::now()).await.map_err(not_good)?;
+    origins::check(&app.config, parts, &ticket.origins)?;
+    identity::check_grounds(app, &ticket.grounds).await?;
+    Ok(ticket)
 }
 
 /// The identity that a socket's request shows, in a header, its address, or the cookie.
@@ -149,8 +157,11 @@ fn in_query<'q>(query: &'q str, name: &str) -> Result<Option<&'q str>, Problem> 
     Ok(first)
 }
 
-fn used_ticket() -> Problem {
-    Problem::unauthenticated("the ticket is unknown, used or over; get another one")
+fn not_good(spent: Spent) -> Problem {
+    match spent {
+        Spent::Unknown => Problem::unauthenticated(spent.to_string()),
+        Spent::Unsure => Problem::unavailable("ticket_unsure", spent.to_string(), 1),
+    }
 }
 
 fn unknown() -> Problem {
@@ -160,17 +171,17 @@ fn unknown() -> Problem {
 impl Caller {
     fn by_ticket(ticket: Ticket, conversation: Uuid, address: IpAddr, text: &str) -> Self {
         let counted = Counted {
-            key: ticket.key,
+            key: ticket.grounds.key,
             key_calls: ticket.key_calls,
             key_spend: ticket.key_spend,
             // Whoever shows a ticket of a key is that key's customer, and nobody knows him; a user is known.
-            by_address: ticket.user.is_none(),
+            by_address: ticket.grounds.user.is_none(),
         };
         Self {
             organization: ticket.organization,
             conversation,
-            user: ticket.user,
-            key: ticket.key,
+            user: ticket.grounds.user,
+            key: ticket.grounds.key,
             is_anonymous: false,
             address,
             counted,
@@ -228,18 +239,21 @@ impl Caller {
         app.auth
             .limits
             .open(&self.counted, self.address, stored, day)
+            .await
             .map_err(|full| Problem::limited("too_many_calls", full.to_string(), 30))
     }
 
     /// Uses up the ticket, if that is how the caller came. To be called once nothing else can refuse the call.
     ///
     /// # Errors
-    /// 401 where somebody else was faster.
+    /// 401 where somebody else was faster, 503 where that cannot be known.
     pub async fn redeem(&self, app: &App) -> Result<(), Problem> {
         match &self.ticket {
             None => Ok(()),
             Some(text) => {
-                app.auth.tickets.take(text, SystemTime::now()).await.map(|_| ()).ok_or_else(used_ticket)
+                let purpose = Purpose::Conversation(self.conversation);
+                let taken = app.auth.tickets.take(text, &purpose, SystemTime::now()).await;
+                taken.map(drop).map_err(not_good)
             }
         }
     }

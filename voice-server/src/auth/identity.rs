@@ -15,6 +15,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use uuid::Uuid;
 
+use super::denials::Grounds;
 use super::rights::{Right, Standing};
 use super::supabase::Told;
 use super::tickets::{Purpose, Ticket};
@@ -35,8 +36,8 @@ pub struct Identity {
     pub user: Option<Uuid>,
     /// The key, where one was shown.
     pub key: Option<Arc<ApiKey>>,
-    /// The sign-in that the access token belongs to.
-    pub session: Option<Uuid>,
+    /// What all this rests on.
+    pub grounds: Grounds,
     /// The client's address.
     pub address: IpAddr,
     /// Whether the sign-in service is down, so that this only reads.
@@ -86,8 +87,7 @@ impl Identity {
         Ticket {
             organization: self.organization,
             purpose,
-            user: self.user,
-            key: key.map(|key| key.id),
+            grounds: self.grounds,
             key_calls: key.and_then(|key| key.max_calls),
             key_spend: key.and_then(|key| key.daily_spend_micros),
             origins: publishable.map(|key| key.origins.clone()).unwrap_or_default(),
@@ -188,25 +188,39 @@ async fn by_claims(app: &App, parts: &Parts, claims: &Claims) -> Result<Identity
         }
         demo::check(&app.config, parts)?;
     }
-    if app.auth.denials.is_denied(claims.sid).await {
-        return Err(Problem::unauthenticated("this sign-in has ended"));
-    }
+    let grounds =
+        Grounds { session: Some(claims.sid), user: Some(claims.sub), revision: claims.rev, key: None };
+    check_grounds(app, &grounds).await?;
     Ok(Identity {
         organization: claims.org,
         standing: Standing::User(claims.role),
         user: Some(claims.sub),
         key: None,
-        session: Some(claims.sid),
+        grounds,
         address: client_address(app, parts),
         reads_only: false,
     })
 }
 
+/// Checks that what a permission rests on has not ended.
+///
+/// # Errors
+/// 401.
+pub(super) async fn check_grounds(app: &App, grounds: &Grounds) -> Result<(), Problem> {
+    if app.auth.denials.ended(grounds).await {
+        return Err(Problem::unauthenticated("this sign-in has ended"));
+    }
+    Ok(())
+}
+
 async fn by_key(app: &App, parts: &Parts, text: &str) -> Result<Identity, Problem> {
     let found = app.auth.keys.find(&*app.store, text).await?;
-    let Some(key) = found else {
-        return Err(Problem::unauthenticated("there is no such key, or it was revoked"));
-    };
+    let none = || Problem::unauthenticated("there is no such key, or it was revoked");
+    let key = found.ok_or_else(none)?;
+    let grounds = Grounds { key: Some(key.id), ..Grounds::default() };
+    if app.auth.denials.ended(&grounds).await {
+        return Err(none());
+    }
     let (standing, may) = match (key.kind, origins::of(parts)) {
         (KeyKind::Publishable, origins::Said::One(origin)) => {
             (Standing::PublishableKey, key.origins.contains(&origin))
@@ -227,7 +241,7 @@ async fn by_key(app: &App, parts: &Parts, text: &str) -> Result<Identity, Proble
         standing,
         user: None,
         key: Some(key),
-        session: None,
+        grounds,
         address: client_address(app, parts),
         reads_only: false,
     })
@@ -240,27 +254,36 @@ async fn by_supabase(app: &App, parts: &Parts, told: Told) -> Result<Identity, P
             "this user belongs to no organization here; an administrator sets app_metadata.organization_id",
         ));
     };
-    let (user, role) = match app.auth.guests.get(&told.sub).filter(|known| known.organization == organization)
+    let of = |known: &Guest| Grounds {
+        session: told.session,
+        user: Some(known.user),
+        revision: known.revision,
+        key: None,
+    };
+    let mut known = app.auth.guests.get(&told.sub).filter(|known| known.organization == organization);
+    if let Some(before) = &known
+        && app.auth.denials.ended(&of(before)).await
     {
-        Some(known) => (known.user, known.role),
+        // Perhaps the user was changed since; its token there says nothing of that.
+        known = None;
+    }
+    let known = match known {
+        Some(known) => known,
         None => {
             let user = guest(app, organization, &told).await?;
-            let known = Guest { organization, user: user.id, role: user.role };
+            let known = Guest { organization, user: user.id, role: user.role, revision: user.revision };
             app.auth.guests.insert(told.sub, known);
-            (user.id, user.role)
+            known
         }
     };
-    if let Some(session) = told.session
-        && app.auth.denials.is_denied(session).await
-    {
-        return Err(Problem::unauthenticated("this sign-in has ended"));
-    }
+    let grounds = of(&known);
+    check_grounds(app, &grounds).await?;
     Ok(Identity {
         organization,
-        standing: Standing::User(told.role.unwrap_or(role)),
-        user: Some(user),
+        standing: Standing::User(told.role.unwrap_or(known.role)),
+        user: Some(known.user),
         key: None,
-        session: told.session,
+        grounds,
         address: client_address(app, parts),
         reads_only: told.is_stale,
     })
@@ -272,6 +295,7 @@ pub(super) struct Guest {
     organization: Uuid,
     user: Uuid,
     role: Role,
+    revision: i64,
 }
 
 async fn guest(app: &App, organization: Uuid, told: &Told) -> Result<User, Problem> {
@@ -357,6 +381,7 @@ pub(crate) fn access_token(auth: &Auth, user: &User, session: Uuid) -> Result<St
         organization: user.organization_id,
         role: user.role,
         session,
+        revision: user.revision,
     };
     auth.ring.sign(subject, seconds_now()).map(|(token, _)| token).map_err(|error| {
         tracing::error!(%error, "an access token cannot be signed");

@@ -1,7 +1,8 @@
 //! Keys of organizations: `sk_…` from server to server, `pk_…` in web pages.
 //!
 //! A key is its kind and 256 random bits; its digest alone is stored, so a key that was not noted down is made anew. What was
-//! found in the database is remembered for [`FRESH`], which is also how long a revoked key may still work on another server.
+//! found in the database is remembered for [`FRESH`]; a key that is revoked meanwhile is denied (`denials`), and where no Redis
+//! tells that, it may still work on another server for so long.
 //! Callers: `identity`, `voice key`, the console's routes.
 
 use std::sync::Arc;

@@ -27,7 +27,6 @@ pub mod throttle;
 pub mod tickets;
 pub mod tokens;
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use moka::sync::Cache;
@@ -38,8 +37,9 @@ pub use identity::Identity;
 pub use rights::{Right, Standing};
 pub use setup::Setup;
 
+use crate::cache::Caching;
 use crate::config::{Config, Secret};
-use denials::{Denials, LocalDenials};
+use denials::Denials;
 use keys::Keys;
 use limits::CallLimits;
 use password::Passwords;
@@ -61,8 +61,8 @@ pub struct Auth {
     pub passwords: Passwords,
     /// Slows down guessing.
     pub throttle: Throttle,
-    /// Sign-ins that have ended.
-    pub denials: Arc<dyn Denials>,
+    /// What has ended before its tokens have.
+    pub denials: Denials,
     /// What opens a socket once.
     pub tickets: Tickets,
     /// Keys of organizations.
@@ -77,11 +77,12 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Sign-in as the settings say. Where no secret is set, one is drawn and kept in the data folder.
+    /// Sign-in as the settings say; `cache` is what servers behind one Redis share. Where no secret is set, one is drawn and
+    /// kept in the data folder.
     ///
     /// # Errors
     /// The data folder cannot keep the secret: a sentence for the operator.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    pub fn new(config: &Config, cache: &Caching) -> Result<Self, String> {
         let secret = match &config.auth_secret {
             Some(secret) => secret.clone(),
             None => secret_file::read_or_draw(&config.data)?,
@@ -93,10 +94,10 @@ impl Auth {
             ring: KeyRing::new(secret.expose(), earlier),
             passwords: Passwords::new(cores.saturating_sub(1)),
             throttle: Throttle::default(),
-            denials: Arc::new(LocalDenials::default()),
-            tickets: Tickets::default(),
+            denials: Denials::over(cache.clone()),
+            tickets: Tickets::over(cache.clone()),
             keys: Keys::default(),
-            limits: CallLimits::new(config.calls_per_address),
+            limits: CallLimits::new(config.calls_per_address, cache.clone()),
             supabase: Supabase::new(config.supabase_url.as_deref(), config.supabase_jwt_secret.as_ref()),
             setup: Setup::default(),
             guests: Cache::builder().max_capacity(GUESTS).time_to_live(GUEST_FRESH).build(),

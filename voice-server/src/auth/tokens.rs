@@ -40,6 +40,9 @@ pub struct Claims {
     pub role: Role,
     /// The sign-in that this token belongs to: the family of its refresh tokens. Signing out denies it.
     pub sid: Uuid,
+    /// The user's revision that the role is of. A change of the user denies the earlier ones.
+    #[serde(default)]
+    pub rev: i64,
     /// When it ends, in seconds since 1970.
     pub exp: u64,
     /// When it was made.
@@ -71,6 +74,8 @@ pub struct Subject {
     pub role: Role,
     /// The sign-in.
     pub session: Uuid,
+    /// The user's revision.
+    pub revision: i64,
 }
 
 struct Key {
@@ -135,6 +140,7 @@ impl KeyRing {
             org: subject.organization,
             role: subject.role,
             sid: subject.session,
+            rev: subject.revision,
             exp: now + LIFETIME.as_secs(),
             iat: now,
             jti: Uuid::new_v4(),
@@ -231,6 +237,7 @@ mod tests {
             organization: Uuid::from_u128(2),
             role: Role::Agent,
             session: Uuid::from_u128(3),
+            revision: 4,
         }
     }
 
@@ -261,8 +268,8 @@ mod tests {
         assert_eq!(ends, NOW + 900);
         let claims = ring.verify(&token, NOW).expect("good");
         assert_eq!(
-            (claims.sub, claims.org, claims.role, claims.sid),
-            (subject().user, subject().organization, subject().role, subject().session)
+            (claims.sub, claims.org, claims.role, claims.sid, claims.rev),
+            (subject().user, subject().organization, subject().role, subject().session, 4)
         );
         assert!(ring.verify(&token, NOW + 929).is_ok());
         assert_eq!(ring.verify(&token, NOW + 930), Err(TokenError::Expired));

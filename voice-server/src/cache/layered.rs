@@ -1,35 +1,41 @@
 //! Memory in front of Redis, or memory alone: the cache that the server shares.
 //!
 //! A value that Redis had is believed for [`FRONT`] without asking again; removals by other servers are heard on a channel
-//! and end that at once. While Redis is away, memory serves whatever it has for as long as it is usable. Two tasks belong to
-//! it: one listens, one brings Redis back; both end with [`Caching::close`].
+//! and end that at once. While Redis is away, memory serves whatever it has for as long as it is usable. Three tasks belong to
+//! it: one listens, one brings Redis back, one renews leases; all end with [`Caching::close`].
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use moka::sync;
-use tokio::sync::watch;
+use redis::aio::{PubSubSink, PubSubStream};
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
+use uuid::Uuid;
 
 use super::contract::{Away, Cache, Entry, Look, Mark};
 use super::fetch::Flight;
 use super::key::{Area, Group, Key, Place};
+use super::leases::Held;
 use super::link::Link;
 use super::memory::Memory;
 use super::owed::Owed;
-use super::redis::{CHANNEL, RedisCache, parse_notice};
+use super::redis::{CHANNEL, RedisCache, home_channel, parse_notice};
 use crate::config::Secret;
 use crate::metrics::{CacheCounters, Metrics};
 
 /// How long a server shows what it read from Redis without asking again. Another one's removal is usually heard within
 /// milliseconds; where that is lost, this is the longest that the old value is shown.
 const FRONT: Duration = Duration::from_secs(2);
-/// A token that was good a moment ago is asked for again after this.
-const GOOD: Duration = Duration::from_secs(2);
+/// What was announced, or not, is asked of Redis again after this. Announcements are heard, and end it at once.
+const ASKED: Duration = Duration::from_secs(2);
+/// Announcements that wait for somebody who follows them; whoever misses some is told so.
+const ANNOUNCED: usize = 1_024;
 /// A source that failed is left alone this long by whoever has something stale.
 const REST: Duration = Duration::from_secs(1);
 /// How often the channel is shown to be alive, and how long the answer may take.
@@ -49,16 +55,24 @@ pub(super) struct Inner {
     pub(super) flights: Mutex<HashMap<Key, Flight>>,
     /// Keys whose load failed a moment ago.
     pub(super) failed: sync::Cache<Key, ()>,
-    /// Tokens that were not denied a moment ago.
-    pub(super) good: sync::Cache<Key, ()>,
+    /// What was asked of Redis a moment ago, so that memory knows it.
+    pub(super) asked: sync::Cache<Key, ()>,
+    /// Announcements heard from other servers so far.
+    pub(super) heard: AtomicU64,
+    /// Who wants to know of announcements.
+    pub(super) announced: broadcast::Sender<Key>,
+    /// Leases that are held here.
+    pub(super) leases: Held,
+    /// Home of what may be taken once on this server alone.
+    pub(super) home: Uuid,
     tasks: Mutex<JoinSet<()>>,
 }
 
 struct Far {
     redis: RedisCache,
     owed: Owed,
-    /// Whether removals by others are heard.
-    listens: watch::Sender<bool>,
+    /// Home of what may be taken once on any server, while removals and takings by others are heard: another one each time.
+    home: watch::Sender<Option<Uuid>>,
 }
 
 impl std::fmt::Debug for Caching {
@@ -80,11 +94,12 @@ impl Caching {
     pub fn with_redis(most_bytes: u64, url: &Secret, metrics: &Metrics) -> Result<Self, String> {
         let link = Link::new(url, "cache", metrics.redis_failures("cache"))?;
         let redis = RedisCache::new(Arc::new(link));
-        let far = Far { redis, owed: Owed::default(), listens: watch::channel(false).0 };
+        let far = Far { redis, owed: Owed::default(), home: watch::channel(None).0 };
         let inner = Arc::new(Inner::new(most_bytes, Some(far), metrics));
         let mut tasks = inner.tasks();
         tasks.spawn(bring_back(inner.clone()));
         tasks.spawn(listen(inner.clone()));
+        tasks.spawn(super::leases::renew(inner.clone()));
         drop(tasks);
         Ok(Self(inner))
     }
@@ -94,17 +109,24 @@ impl Caching {
         self.0.far.as_ref().map(|far| far.redis.link.is_up())
     }
 
+    /// Whether other servers may share it.
+    pub fn is_shared(&self) -> bool {
+        self.0.far.is_some()
+    }
+
     /// Waits until Redis answers and removals are heard; for tests and for a start that wants to be whole.
     pub async fn whole(&self) {
         let Some(far) = &self.0.far else { return };
-        let _ = far.listens.subscribe().wait_for(|listens| *listens).await;
+        let _ = far.home.subscribe().wait_for(Option::is_some).await;
         while !far.redis.link.is_up() {
             sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Ends its tasks and the loads under way. What is asked afterwards is answered from memory or Redis as before.
+    /// Gives its leases back and ends its tasks and the loads under way. What is asked afterwards is answered from memory or
+    /// Redis as before.
     pub async fn close(&self) {
+        self.give_leases_back().await;
         let mut tasks = std::mem::take(&mut *self.0.tasks());
         tasks.shutdown().await;
     }
@@ -120,7 +142,12 @@ impl Caching {
 
     /// The part that all servers share, where there is one.
     pub(super) fn far(&self) -> Option<&RedisCache> {
-        self.0.far.as_ref().map(|far| &far.redis)
+        self.0.redis()
+    }
+
+    /// The home of what may be taken once on any server; `None` while nothing of other servers is heard.
+    pub(super) fn shared_home(&self) -> Option<Uuid> {
+        self.0.far.as_ref().and_then(|far| *far.home.borrow())
     }
 
     /// Remembers what Redis is to be told when it is back.
@@ -128,6 +155,11 @@ impl Caching {
         if let Some(far) = &self.0.far {
             far.owed.add(place, entry);
         }
+    }
+
+    /// Whether Redis is still to be told of the key, so that what it has there is older.
+    pub(super) fn owes(&self, key: &Key) -> bool {
+        self.0.far.as_ref().is_some_and(|far| far.owed.covers(key))
     }
 
     async fn look_everywhere(&self, key: &Key) -> Look {
@@ -184,13 +216,22 @@ impl Inner {
             counters: metrics.cache(),
             flights: Mutex::default(),
             failed: briefly(REST),
-            good: briefly(GOOD),
+            asked: briefly(ASKED),
+            heard: AtomicU64::new(0),
+            announced: broadcast::channel(ANNOUNCED).0,
+            leases: Held::default(),
+            home: Uuid::new_v4(),
             tasks: Mutex::default(),
         }
     }
 
     pub(super) fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The part that all servers share, where there is one.
+    pub(super) fn redis(&self) -> Option<&RedisCache> {
+        self.far.as_ref().map(|far| &far.redis)
     }
 
     pub(super) fn flights(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
@@ -255,38 +296,59 @@ async fn bring_back(inner: Arc<Inner>) {
     }
 }
 
-/// Hears what other servers removed.
+/// Hears what other servers removed and took.
 async fn listen(inner: Arc<Inner>) {
     let Some(far) = &inner.far else { return };
     loop {
-        if let Ok((mut sink, mut stream)) = far.redis.link.subscribe(CHANNEL).await {
-            far.listens.send_replace(true);
-            let mut beat = interval(BEAT);
-            loop {
-                tokio::select! {
-                    message = stream.next() => match message {
-                        None => break,
-                        Some(message) => heard(&inner, far, message.get_payload_bytes()),
-                    },
-                    _ = beat.tick() => {
-                        let alive = timeout(BEAT, sink.ping::<redis::Value>()).await;
-                        if !matches!(alive, Ok(Ok(_))) {
-                            break;
-                        }
-                    }
-                }
+        let home = Uuid::new_v4();
+        if let Ok((sink, stream)) = far.redis.link.subscribe(&[CHANNEL, &home_channel(home)]).await {
+            far.home.send_replace(Some(home));
+            let heard_all = hear(&inner, far, sink, stream).await;
+            far.home.send_replace(None);
+            if !heard_all {
+                // Others may have taken what is kept here too; it is given to nobody any more.
+                inner.memory.bury_group(Group { area: Area::Ticket, organization: home });
             }
-            far.listens.send_replace(false);
         }
         sleep(AGAIN).await;
+    }
+}
+
+/// Hears until the end, and says whether everything that was told before it was heard: Redis ended it by itself.
+async fn hear(inner: &Inner, far: &Far, mut sink: PubSubSink, mut stream: PubSubStream) -> bool {
+    let mut beat = interval(BEAT);
+    loop {
+        tokio::select! {
+            message = stream.next() => match message {
+                None => return true,
+                Some(message) => heard(inner, far, message.get_payload_bytes()),
+            },
+            _ = beat.tick() => match timeout(BEAT, sink.ping::<redis::Value>()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => break,
+                Err(_) => return false,
+            },
+        }
+    }
+    // The connection is at its end; what came before that is still to be heard.
+    loop {
+        match timeout(AGAIN, stream.next()).await {
+            Ok(Some(message)) => heard(inner, far, message.get_payload_bytes()),
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
     }
 }
 
 fn heard(inner: &Inner, far: &Far, notice: &[u8]) {
     match parse_notice(notice) {
         Some((origin, _)) if origin == far.redis.origin => {}
-        // A denial is told so that nobody takes the token for good any more; it is no removal.
-        Some((_, Place::One(key))) if key.group.area == Area::Denial => inner.good.invalidate(&key),
+        // What was announced is no removal.
+        Some((_, Place::One(key))) if key.group.area == Area::Denial => {
+            inner.heard.fetch_add(1, Ordering::SeqCst);
+            inner.asked.invalidate(&key);
+            let _ = inner.announced.send(key);
+        }
         Some((_, place)) => inner.forget(&place),
         None => tracing::debug!("a notice on the cache's channel is not ours"),
     }

@@ -161,11 +161,11 @@ impl Link {
         self.fail(reached.permit, "it failed again");
     }
 
-    /// What is published on `channel` from now on.
-    pub(crate) async fn subscribe(&self, channel: &str) -> Result<(PubSubSink, PubSubStream), Away> {
+    /// What is published on `channels` from now on.
+    pub(crate) async fn subscribe(&self, channels: &[&str]) -> Result<(PubSubSink, PubSubStream), Away> {
         let subscribing = async {
             let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
-            sink.subscribe(channel).await?;
+            sink.subscribe(channels).await?;
             RedisResult::Ok((sink, stream))
         };
         timeout(CONNECT, subscribing).await.map_err(|_| Away)?.map_err(|_| Away)

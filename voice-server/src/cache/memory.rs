@@ -1,6 +1,6 @@
 //! The cache in this process: bounded by bytes, each value with its own end.
 //!
-//! What can be loaded again and what is precious live apart, so that a flood of listings cannot push out a denial. A group
+//! What can be loaded again, denials, tickets and counts live apart, so that a flood of the one cannot push out the other. A group
 //! is removed by changing its number: what was kept under the old one is never given again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,9 @@ use moka::ops::compute::{CompResult, Op};
 use moka::{Expiry, sync};
 
 use super::contract::{Away, Cache, Entry, Look, MOST_VALUE, Mark, Seen, TOMB};
-use super::key::{Group, Key};
+use super::key::{Area, Group, Key};
 
-/// Bytes of tickets, denials and counts: some 200,000.
+/// Bytes of denials, and as much of tickets and of counts: some 100,000 each.
 const PRECIOUS: u64 = 32 << 20;
 /// Groups whose number is known. Of one that falls out everything is as if removed.
 const GROUPS: u64 = 50_000;
@@ -22,7 +22,9 @@ const GROUPS: u64 = 50_000;
 #[derive(Debug)]
 pub struct Memory {
     bulk: sync::Cache<Key, Slot>,
-    precious: sync::Cache<Key, Slot>,
+    denials: sync::Cache<Key, Slot>,
+    tickets: sync::Cache<Key, Slot>,
+    counts: sync::Cache<Key, Slot>,
     groups: sync::Cache<Group, u64>,
     next: AtomicU64,
 }
@@ -79,7 +81,9 @@ impl Memory {
     pub fn new(most_bytes: u64) -> Self {
         Self {
             bulk: bounded(most_bytes),
-            precious: bounded(PRECIOUS),
+            denials: bounded(PRECIOUS),
+            tickets: bounded(PRECIOUS),
+            counts: bounded(PRECIOUS),
             groups: sync::Cache::new(GROUPS),
             next: AtomicU64::new(1),
         }
@@ -174,7 +178,12 @@ impl Memory {
     }
 
     fn slots(&self, group: Group) -> &sync::Cache<Key, Slot> {
-        if group.area.is_precious() { &self.precious } else { &self.bulk }
+        match group.area {
+            Area::Denial => &self.denials,
+            Area::Ticket => &self.tickets,
+            Area::Count => &self.counts,
+            _ => &self.bulk,
+        }
     }
 
     fn number(&self, group: Group) -> u64 {
@@ -248,7 +257,13 @@ mod tests {
             let key = Key::new(Area::Property, Uuid::nil(), &n.to_string());
             memory.keep(&key, Entry::new(Bytes::from(vec![0; 10_000]), long, long), None);
         }
+        for n in 0..200_000 {
+            let key = Key::new(Area::Ticket, Uuid::nil(), &n.to_string());
+            memory.keep(&key, Entry::new(Bytes::from_static(b"ticket"), long, Duration::ZERO), None);
+        }
         memory.bulk.run_pending_tasks();
+        memory.tickets.run_pending_tasks();
+        assert!(memory.tickets.weighted_size() <= PRECIOUS, "{}", memory.tickets.weighted_size());
         assert!(memory.bulk.weighted_size() <= 1 << 20, "{}", memory.bulk.weighted_size());
         assert!(memory.bulk.entry_count() > 10);
         assert!(memory.find(&denial).is_some());

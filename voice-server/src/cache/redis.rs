@@ -61,6 +61,31 @@ if held and string.byte(held, 1) == 1 then redis.call('DEL', KEYS[2]) end
 return {redis.call('GET', KEYS[1]), held}
 ";
 
+/// ARGV: the channel of the value's home, and what it is told. Where nobody listens there nothing is taken.
+const TAKE_FROM: &str = r"
+local held = redis.call('GET', KEYS[2])
+if held and string.byte(held, 1) == 1 then
+  if redis.call('PUBLISH', ARGV[1], ARGV[2]) == 0 then
+    held = false
+  else
+    redis.call('DEL', KEYS[2])
+  end
+end
+return {redis.call('GET', KEYS[1]), held}
+";
+
+/// KEYS: a set of leases by their ends. ARGV: the lease, how many there may be or -1, its life. By Redis' own clock.
+const LEASE: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local most = tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if most >= 0 and redis.call('ZCARD', KEYS[1]) >= most then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+";
+
 const ADD: &str = r"
 local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -74,13 +99,23 @@ pub(crate) struct RedisCache {
     pub(crate) link: Arc<Link>,
     /// Told with each removal, so that nobody hears its own.
     pub(crate) origin: Uuid,
-    scripts: [Script; 3],
+    scripts: Scripts,
+}
+
+#[derive(Debug)]
+struct Scripts {
+    put: Script,
+    take: Script,
+    take_from: Script,
+    lease: Script,
+    add: Script,
 }
 
 impl RedisCache {
     /// The cache behind the link.
     pub(crate) fn new(link: Arc<Link>) -> Self {
-        Self { link, origin: Uuid::new_v4(), scripts: [PUT, TAKE, ADD].map(Script::new) }
+        let [put, take, take_from, lease, add] = [PUT, TAKE, TAKE_FROM, LEASE, ADD].map(Script::new);
+        Self { link, origin: Uuid::new_v4(), scripts: Scripts { put, take, take_from, lease, add } }
     }
 
     /// Removals that could not be made in time, on a connection that is not open for all yet.
@@ -112,7 +147,9 @@ impl RedisCache {
         if life == 0 {
             return Ok(false);
         }
-        let put = self.scripts[0]
+        let put = self
+            .scripts
+            .put
             .key(key.group.to_string())
             .key(key.to_string())
             .arg(mark.unwrap_or_default())
@@ -123,11 +160,73 @@ impl RedisCache {
             .invoke_async::<u8>(connection)
             .await?;
         if put == 1 && key.group.area == Area::Denial {
-            // Others remember for a moment that the token was good.
+            // Others remember for a moment that there was none.
             tell(connection, &Place::One(key.clone()), self.origin).await?;
         }
         Ok(put == 1)
     }
+
+    /// Takes a value out whose home keeps it too, and tells that. `None` also where the home listens no more: it may give
+    /// the value away itself.
+    pub(crate) async fn take_from(&self, home: Uuid, key: &Key) -> Result<Option<Entry>, Away> {
+        let notice = notice(&Place::One(key.clone()), self.origin);
+        let take = async |mut connection: MultiplexedConnection| {
+            let (group, held): (Option<Vec<u8>>, Option<Vec<u8>>) = self
+                .scripts
+                .take_from
+                .key(key.group.to_string())
+                .key(key.to_string())
+                .arg(home_channel(home))
+                .arg(&notice)
+                .invoke_async(&mut connection)
+                .await?;
+            Ok(taken(group, held))
+        };
+        self.link.run(DEADLINE, take).await
+    }
+
+    /// Takes or renews a lease; false where there are as many as there may be.
+    pub(crate) async fn lease(
+        &self,
+        key: &Key,
+        lease: Uuid,
+        most: Option<u32>,
+        life: Duration,
+    ) -> Result<bool, Away> {
+        let ask = async |mut connection: MultiplexedConnection| {
+            self.scripts
+                .lease
+                .key(key.to_string())
+                .arg(lease.to_string())
+                .arg(most.map_or(-1, i64::from))
+                .arg(millis(life))
+                .invoke_async(&mut connection)
+                .await
+        };
+        self.link.run(DEADLINE, ask).await
+    }
+
+    /// Gives leases back, at most a few hundred at a time.
+    pub(crate) async fn give_back(&self, leases: &[(Key, Uuid)]) -> Result<(), Away> {
+        let ask = async |mut connection: MultiplexedConnection| {
+            let mut pipe = redis::pipe();
+            for (key, lease) in leases {
+                pipe.cmd("ZREM").arg(key.to_string()).arg(lease.to_string()).ignore();
+            }
+            pipe.query_async(&mut connection).await
+        };
+        self.link.run(DEADLINE, ask).await
+    }
+}
+
+/// Where the home of values that may be taken once is told what was taken elsewhere.
+pub(crate) fn home_channel(home: Uuid) -> String {
+    format!("{CHANNEL}:{home}")
+}
+
+fn taken(group: Option<Vec<u8>>, held: Option<Vec<u8>>) -> Option<Entry> {
+    let group = group.and_then(|group| eight(&group, 0)).map_or(0, u64::from_be_bytes);
+    decode(group, held.unwrap_or_default()).entry
 }
 
 /// Removes in one round trip and tells all servers.
@@ -254,13 +353,14 @@ impl Cache for RedisCache {
 
     fn take<'c>(&'c self, key: &'c Key) -> BoxFuture<'c, Result<Option<Entry>, Away>> {
         Box::pin(self.link.run(deadline(key), async |mut connection: MultiplexedConnection| {
-            let (group, held): (Option<Vec<u8>>, Option<Vec<u8>>) = self.scripts[1]
+            let (group, held): (Option<Vec<u8>>, Option<Vec<u8>>) = self
+                .scripts
+                .take
                 .key(key.group.to_string())
                 .key(key.to_string())
                 .invoke_async(&mut connection)
                 .await?;
-            let group = group.and_then(|group| eight(&group, 0)).map_or(0, u64::from_be_bytes);
-            Ok(decode(group, held.unwrap_or_default()).entry)
+            Ok(taken(group, held))
         }))
     }
 
@@ -278,7 +378,8 @@ impl Cache for RedisCache {
 
     fn add<'c>(&'c self, key: &'c Key, by: u32, within: Duration) -> BoxFuture<'c, Result<u64, Away>> {
         Box::pin(self.link.run(DEADLINE, async move |mut connection: MultiplexedConnection| {
-            self.scripts[2]
+            self.scripts
+                .add
                 .key(key.to_string())
                 .arg(by)
                 .arg(millis(within))

@@ -13,19 +13,19 @@ use super::contract::tests::suite;
 use super::link::Link;
 use super::redis::RedisCache;
 use super::*;
+use crate::auth::denials::{Denials, Grounds};
 use crate::config::Secret;
-use crate::data::Timestamp;
 use crate::metrics::Metrics;
 
 /// Longer than anything here takes: only a fault runs into it.
 const LIMIT: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(60);
 
-async fn soon<F: Future>(what: F) -> F::Output {
+pub(super) async fn soon<F: Future>(what: F) -> F::Output {
     timeout(LIMIT, what).await.expect("it does not come")
 }
 
-async fn server(redis: &PrivateRedis) -> Caching {
+pub(super) async fn server(redis: &PrivateRedis) -> Caching {
     let caching = Caching::with_redis(8 << 20, &Secret::new(redis.url()), &Metrics::default());
     let caching = caching.expect("an address");
     soon(caching.whole()).await;
@@ -33,7 +33,7 @@ async fn server(redis: &PrivateRedis) -> Caching {
 }
 
 /// Waits until Redis is known to be gone, with a request now and then as the traffic of a server.
-async fn until_gone(caching: &Caching) {
+pub(super) async fn until_gone(caching: &Caching) {
     let gone = async {
         while caching.is_redis_up() == Some(true) {
             let _ = caching.look(&Key::new(Area::Context, Uuid::nil(), "traffic")).await;
@@ -43,7 +43,7 @@ async fn until_gone(caching: &Caching) {
     soon(gone).await;
 }
 
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     let held = async {
         while !holds().await {
             sleep(Duration::from_millis(5)).await;
@@ -133,7 +133,7 @@ async fn a_redis_that_freezes_slows_a_few_requests_and_never_brings_back_what_wa
     let Some(redis) = PrivateRedis::start() else { return };
     let (one, two) = (server(&redis).await, server(&redis).await);
     let key = Key::new(Area::Property, Uuid::nil(), "a");
-    let denied = Uuid::new_v4().to_string();
+    let denied = Grounds { session: Some(Uuid::new_v4()), ..Grounds::default() };
     one.put(&key, entry("old"), None).await.expect("never away");
     let frozen = redis.freeze();
     // Many at the same time: each waits for one deadline at most, and soon nobody does.
@@ -160,9 +160,9 @@ async fn a_redis_that_freezes_slows_a_few_requests_and_never_brings_back_what_wa
         assert_eq!(value(&one, &key).await.as_deref(), Some(&b"old"[..]));
     }
     one.remove(&key).await.expect("never away");
-    let denials = Denials::new(one.clone());
-    denials.deny(&denied, Timestamp::now().plus_millis(60_000)).await;
-    assert!(denials.is_denied(&denied).await);
+    let denials = Denials::over(one.clone());
+    denials.deny(denied.session.expect("set")).await;
+    assert!(denials.ended(&denied).await);
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     frozen.thaw();
     until(async || one.is_redis_up() == Some(true)).await;
@@ -170,8 +170,8 @@ async fn a_redis_that_freezes_slows_a_few_requests_and_never_brings_back_what_wa
     assert_eq!(value(&one, &key).await, None);
     until(async || two.is_redis_up() == Some(true)).await;
     until(async || value(&two, &key).await.is_none()).await;
-    let denials = Denials::new(two);
-    until(async || denials.is_denied(&denied).await).await;
+    let denials = Denials::over(two);
+    until(async || denials.ended(&denied).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,40 +276,4 @@ async fn who_asks_after_a_removal_joins_no_load_from_before_it() {
     go.send(()).expect("it waits");
     assert_eq!(soon(before).await.expect("answered"), Bytes::from_static(b"from before"));
     assert_eq!(value(&caching, &key).await.as_deref(), Some(&b"from after"[..]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn denials_and_tickets_count_on_every_server() {
-    let Some(redis) = PrivateRedis::start() else { return };
-    let (one, two) = (server(&redis).await, server(&redis).await);
-    let (here, there) = (Denials::new(one.clone()), Denials::new(two.clone()));
-    let until = Timestamp::now().plus_millis(60_000);
-    assert!(!there.is_denied("jti").await, "and remembers that for a moment");
-    here.deny("jti", until).await;
-    assert!(here.is_denied("jti").await);
-    let told = Instant::now();
-    self::until(async || there.is_denied("jti").await).await;
-    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
-    here.deny("over", Timestamp::now()).await;
-    assert!(!here.is_denied("over").await && !here.is_denied("other").await);
-
-    let (here, there) = (Tickets::new(one.clone()), Tickets::new(two));
-    let life = Duration::from_secs(60);
-    let ticket = here.issue(Bytes::from_static(b"who"), life).await.expect("a ticket");
-    assert_eq!(there.take(&ticket).await, Ok(Bytes::from_static(b"who")));
-    assert_eq!(here.take(&ticket).await, Err(Spent::Unknown));
-    let short = here.issue(Bytes::new(), Duration::from_millis(50)).await.expect("a ticket");
-    sleep(Duration::from_millis(120)).await;
-    assert_eq!(there.take(&short).await, Err(Spent::Unknown));
-    for odd in ["", "s", "h", "x", "never one", "s\u{0}", &"s".repeat(100_000)] {
-        assert_eq!(here.take(odd).await, Err(Spent::Unknown));
-    }
-    // Redis hangs: a ticket that is in it is unsure, a new one is good here, once.
-    let unsure = here.issue(Bytes::new(), life).await.expect("a ticket");
-    let frozen = redis.freeze();
-    assert_eq!(here.take(&unsure).await, Err(Spent::Away));
-    let local = here.issue(Bytes::from_static(b"here"), life).await.expect("a ticket");
-    assert_eq!(here.take(&local).await, Ok(Bytes::from_static(b"here")));
-    assert_eq!(here.take(&local).await, Err(Spent::Unknown));
-    frozen.thaw();
 }

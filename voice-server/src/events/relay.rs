@@ -307,7 +307,7 @@ impl Relay {
     /// Hears what all servers post, this one too: the order is Redis'.
     async fn listen(self: Arc<Self>) {
         loop {
-            if let Ok((mut sink, mut stream)) = self.link.subscribe(CHANNEL).await
+            if let Ok((mut sink, mut stream)) = self.link.subscribe(&[CHANNEL]).await
                 && self.catch_up().await.is_ok()
             {
                 self.listens.send_replace(true);

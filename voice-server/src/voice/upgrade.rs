@@ -141,7 +141,7 @@ pub async fn upgrade(
     app.calls.spawn(async move {
         carried.await;
         if let Some(place) = place {
-            place.spent(account.cost().micros);
+            place.spent(account.cost().micros).await;
         }
     });
     Ok(response)

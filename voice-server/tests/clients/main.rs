@@ -92,8 +92,13 @@ async fn runs_well(script: &str) {
     let app = App::new(config, store, Arc::new(Silent), ends).await.unwrap();
     let serving = tokio::spawn(app.serve(listener));
     // A token that was good an hour ago.
-    let subject =
-        Subject { user, organization: DEMO_ORGANIZATION, role: Role::Agent, session: Uuid::new_v4() };
+    let subject = Subject {
+        user,
+        organization: DEMO_ORGANIZATION,
+        role: Role::Agent,
+        session: Uuid::new_v4(),
+        revision: 1,
+    };
     let hour_ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 3_600;
     let (expired, _) = KeyRing::new(SECRET, []).sign(subject, hour_ago).unwrap();
     let ran = tokio::process::Command::new("node")

@@ -239,7 +239,13 @@ async fn signing_out_ends_refresh_and_access_tokens_at_once() {
 }
 
 fn subject(user: &User) -> Subject {
-    Subject { user: user.id, organization: user.organization_id, role: user.role, session: Uuid::new_v4() }
+    Subject {
+        user: user.id,
+        organization: user.organization_id,
+        role: user.role,
+        session: Uuid::new_v4(),
+        revision: user.revision,
+    }
 }
 
 #[tokio::test]
@@ -493,6 +499,7 @@ async fn once_configured_nobody_is_a_demo_user_whatever_was_stored_before() {
         organization: DEMO_ORGANIZATION,
         role: Role::Admin,
         session: Uuid::new_v4(),
+        revision: 1,
     };
     let token = KeyRing::new(SECRET, []).sign(subject, seconds_now()).unwrap().0;
     let header = format!("Authorization: Bearer {token}");

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use tokio::net::TcpStream;
 use uuid::Uuid;
+use voice_server::auth::denials::Grounds;
 use voice_server::auth::tickets::{Purpose, Ticket};
 use voice_server::config::Config;
 use voice_server::data::{
@@ -30,8 +31,7 @@ fn for_conversation(organization: Uuid, id: Uuid) -> Ticket {
     Ticket {
         organization,
         purpose: Purpose::Conversation(id),
-        user: None,
-        key: None,
+        grounds: Grounds::default(),
         key_calls: None,
         key_spend: None,
         origins: Vec::new(),
@@ -59,7 +59,7 @@ async fn a_ticket_opens_its_conversation_once() {
     assert_eq!(server.ask("GET", &path, &[HOST]).await.status, 426);
     assert_eq!(status(&server, &path, &[]).await, 101);
     assert_eq!(status(&server, &path, &[]).await, 401, "it is used");
-    for odd in ["", "x", &"x".repeat(43)] {
+    for odd in ["", "x", &"x".repeat(43), &"A".repeat(65)] {
         assert_eq!(status(&server, &format!("/voice/{id}?ticket={odd}"), &[]).await, 401, "{odd}");
     }
     let twice = format!("/voice/{id}?ticket={ticket}&ticket={ticket}");
@@ -184,7 +184,11 @@ async fn calls_of_one_key_are_limited_and_an_ended_one_makes_room() {
     let key = Uuid::new_v4();
     let open = async |server: &Server| -> (u16, TcpStream) {
         let id = conversation(server, DEMO_ORGANIZATION).await;
-        let ticket = Ticket { key: Some(key), key_calls: Some(1), ..for_conversation(DEMO_ORGANIZATION, id) };
+        let ticket = Ticket {
+            grounds: Grounds { key: Some(key), ..Grounds::default() },
+            key_calls: Some(1),
+            ..for_conversation(DEMO_ORGANIZATION, id)
+        };
         server.shake(&format!("/voice/{id}?ticket={}", issued(server, ticket).await), &[HOST]).await
     };
     let (status, held) = open(&server).await;
