@@ -150,7 +150,7 @@ impl App {
             .merge(web::routes())
             .fallback(async || Problem::not_found("there is nothing at this address"))
             .with_state(self.clone());
-        layers::wrap(routes, auth::origins::cors(self.config.clone()), self.clone())
+        layers::wrap(routes, auth::origins::cors(self.clone()), self.clone())
     }
 
     /// Serves on `listener` until the end begins, then lets requests and calls finish and closes the database.

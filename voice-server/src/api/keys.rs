@@ -119,6 +119,7 @@ pub async fn make(
     let (key, new) = keys::make(wish, Timestamp::now()).map_err(|_| Problem::internal())?;
     let stored = new.key.clone();
     app.store.add_key(new).await?;
+    app.auth.keys.forget();
     Ok((StatusCode::CREATED, Json(Made { stored, key })))
 }
 

@@ -5,8 +5,10 @@
 //! tells that, it may still work on another server for so long.
 //! Callers: `identity`, `voice key`, the console's routes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 use uuid::Uuid;
@@ -17,6 +19,8 @@ use crate::data::{Accounts, ApiKey, DataError, KeyKind, NewApiKey, Timestamp};
 
 /// How long an answer of the database holds.
 pub const FRESH: Duration = Duration::from_secs(10);
+/// How long the pages of publishable keys are not read again: so long a new one's pages may wait on another server.
+const PAGES_FRESH: Duration = Duration::from_secs(5);
 /// Keys that are remembered at most.
 const REMEMBERED: u64 = 10_000;
 /// Letters that follow the prefix.
@@ -80,12 +84,22 @@ const fn prefix(kind: KeyKind) -> &'static str {
 }
 
 /// Keys as requests show them.
-#[derive(Clone, Debug)]
-pub struct Keys(Cache<[u8; 32], Option<Arc<ApiKey>>>);
+#[derive(Debug)]
+pub struct Keys {
+    known: Cache<[u8; 32], Option<Arc<ApiKey>>>,
+    /// The pages of all publishable keys, and when they were read. Held while they are read, so that it is done once.
+    pages: tokio::sync::Mutex<Option<(Instant, HashSet<String>)>>,
+    /// Counts what makes the pages be read again.
+    changes: AtomicU64,
+}
 
 impl Default for Keys {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(FRESH).build())
+        Self {
+            known: Cache::builder().max_capacity(REMEMBERED).time_to_live(FRESH).build(),
+            pages: tokio::sync::Mutex::default(),
+            changes: AtomicU64::new(0),
+        }
     }
 }
 
@@ -100,19 +114,37 @@ impl Keys {
             return Ok(None);
         }
         let digest = digest(text);
-        if let Some(known) = self.0.get(&digest) {
+        if let Some(known) = self.known.get(&digest) {
             return Ok(known);
         }
         let found = accounts.key_by_hash(hexadecimal(&digest)).await?;
         // What the prefix says and what was stored can only differ where somebody changed the database.
         let found = found.filter(|key| key.kind == kind && key.revoked_at.is_none()).map(Arc::new);
-        self.0.insert(digest, found.clone());
+        self.known.insert(digest, found.clone());
         Ok(found)
     }
 
-    /// Forgets what is remembered: a key was revoked here.
+    /// Whether some publishable key is for pages of this origin, in lower case. What a browser asks before it lets a page
+    /// show its key names no key. Where the database does not answer, what was read last holds.
+    pub async fn is_page(&self, accounts: &dyn Accounts, origin: &str) -> bool {
+        let mut pages = self.pages.lock().await;
+        if pages.as_ref().is_none_or(|(read, _)| read.elapsed() >= PAGES_FRESH)
+            || self.changes.swap(0, Ordering::SeqCst) > 0
+        {
+            let read = accounts.publishable_origins().await;
+            let origins = match read {
+                Ok(origins) => origins.into_iter().collect(),
+                Err(_) => pages.take().map(|(_, before)| before).unwrap_or_default(),
+            };
+            *pages = Some((Instant::now(), origins));
+        }
+        pages.as_ref().is_some_and(|(_, origins)| origins.contains(origin))
+    }
+
+    /// Forgets what is remembered: a key was made or revoked here.
     pub fn forget(&self) {
-        self.0.invalidate_all();
+        self.known.invalidate_all();
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -5,18 +5,19 @@
 //! machine. A name that is not known proves nothing: anybody can point one at this server and serve a page under it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::connect_info::ConnectInfo;
 use hyper::Method;
 use hyper::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, ORIGIN, RETRY_AFTER,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH,
+    IF_NONE_MATCH, ORIGIN, RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::cookies::CSRF_HEADER;
+use crate::app::App;
 use crate::config::Config;
 use crate::http::locality::{self, NotLocal};
 use crate::http::{Problem, layers};
@@ -102,10 +103,29 @@ pub fn of_this_machine(config: &Config, parts: &Parts) -> Result<(), NotLocal> {
     locality::check(config.bind.ip(), peer.ip(), &parts.uri, &parts.headers)
 }
 
-/// The layer that answers browsers about other sites' pages. Cookies never cross sites.
-pub fn cors(config: Arc<Config>) -> CorsLayer {
-    let allowed = AllowOrigin::predicate(move |origin, parts: &Parts| {
-        origin.to_str().is_ok_and(|origin| is_allowed(&config, parts, &origin.to_ascii_lowercase()))
+/// Whether a request, or what a browser asks about one, is something that a page does with a publishable key or a ticket of
+/// it: making a conversation, writing in it, asking why its call was refused.
+fn is_for_keys(parts: &Parts) -> bool {
+    let asked = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| parts.method == Method::OPTIONS);
+    let method = asked.map_or(parts.method.as_str().as_bytes(), HeaderValue::as_bytes);
+    let path = parts.uri.path();
+    match method {
+        b"POST" => path
+            .strip_prefix("/api/v1/conversations")
+            .is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && rest.ends_with("/messages"))),
+        b"GET" => path.starts_with("/voice/"),
+        _ => false,
+    }
+}
+
+/// The layer that answers browsers about other sites' pages: those that are listed, and for what a publishable key and its
+/// tickets are good for, the pages of such keys. Cookies never cross sites.
+pub fn cors(app: App) -> CorsLayer {
+    let allowed = AllowOrigin::async_predicate(move |origin: HeaderValue, parts: &Parts| {
+        let origin = origin.to_str().map(str::to_ascii_lowercase).unwrap_or_default();
+        let is_listed = is_allowed(&app.config, parts, &origin);
+        let may_be_of_a_key = !is_listed && is_for_keys(parts);
+        async move { is_listed || (may_be_of_a_key && app.auth.keys.is_page(&*app.store, &origin).await) }
     });
     CorsLayer::new()
         .allow_origin(allowed)

@@ -137,8 +137,11 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use jsonwebtoken::{EncodingKey, Header};
     use ring::hmac;
-    use ring::rand::SystemRandom;
-    use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+    use ring::rand::{SecureRandom as _, SystemRandom};
+    use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
+    use rsa::pkcs8::EncodePrivateKey as _;
+    use rsa::rand_core::{CryptoRng, RngCore};
+    use rsa::traits::PublicKeyParts as _;
     use serde_json::{Value, json};
 
     use super::super::jwks::tests::Published;
@@ -178,6 +181,30 @@ mod tests {
             .expect("signed")
     }
 
+    /// The system's randomness as the generator of keys wants it.
+    struct Drawn(SystemRandom);
+
+    impl RngCore for Drawn {
+        fn next_u32(&mut self) -> u32 {
+            rsa::rand_core::impls::next_u32_via_fill(self)
+        }
+
+        fn next_u64(&mut self) -> u64 {
+            rsa::rand_core::impls::next_u64_via_fill(self)
+        }
+
+        fn fill_bytes(&mut self, bytes: &mut [u8]) {
+            self.0.fill(bytes).expect("randomness");
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
+            self.fill_bytes(bytes);
+            Ok(())
+        }
+    }
+
+    impl CryptoRng for Drawn {}
+
     type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
     /// A pair of keys: its public half as published, and its signature of anything.
@@ -206,6 +233,22 @@ mod tests {
             let jwk =
                 json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "alg": "EdDSA", "use": "sig"});
             Self { jwk, alg: "EdDSA", sign: Box::new(move |bytes| pair.sign(bytes).as_ref().to_vec()) }
+        }
+
+        fn rs256(kid: &str) -> Self {
+            let random = SystemRandom::new();
+            let private = rsa::RsaPrivateKey::new(&mut Drawn(SystemRandom::new()), 2_048).expect("made");
+            let part = |number: &rsa::BigUint| URL_SAFE_NO_PAD.encode(number.to_bytes_be());
+            let jwk = json!({"kty": "RSA", "n": part(private.n()), "e": part(private.e()), "kid": kid, "alg": "RS256", "use": "sig"});
+            // Another library signs than verifies.
+            let pair =
+                RsaKeyPair::from_pkcs8(private.to_pkcs8_der().expect("written").as_bytes()).expect("read");
+            let sign = move |bytes: &[u8]| {
+                let mut tag = vec![0; pair.public().modulus_len()];
+                pair.sign(&signature::RSA_PKCS1_SHA256, &random, bytes, &mut tag).expect("signed");
+                tag
+            };
+            Self { jwk, alg: "RS256", sign: Box::new(sign) }
         }
 
         fn token(&self, kid: &str, claims: &Value) -> String {
@@ -260,21 +303,37 @@ mod tests {
 
     #[tokio::test]
     async fn tokens_of_published_keys_are_read_and_no_key_passes_as_another_kind() {
-        let (ec, ed) = (Pair::es256("ec"), Pair::eddsa("ed"));
-        let published = Published::serve(json!({"keys": [ec.jwk, ed.jwk]})).await;
+        let (ec, ed, rs) = (Pair::es256("ec"), Pair::eddsa("ed"), Pair::rs256("rs"));
+        let published = Published::serve(json!({"keys": [ec.jwk, ed.jwk, rs.jwk]})).await;
         let supabase = Supabase::new(Some(&published.url()), None).expect("set");
         let good = claims(&format!("{}/auth/v1", published.url()));
-        for (pair, kid) in [(&ec, "ec"), (&ed, "ed")] {
+        for (pair, kid) in [(&ec, "ec"), (&ed, "ed"), (&rs, "rs")] {
             assert!(supabase.verify(&pair.token(kid, &good), NOW).await.is_ok(), "{kid}");
         }
         assert!(supabase.verify(&ec.token("ed", &good), NOW).await.is_err(), "another key's name");
         assert!(supabase.verify(&ec.token("unknown", &good), NOW).await.is_err());
+        assert!(supabase.verify(&rs.token("ec", &good), NOW).await.is_err(), "another kind's name");
+        let mut spoilt = rs.token("rs", &good).into_bytes();
+        let at = spoilt.len() - 40;
+        spoilt[at] = if spoilt[at] == b'A' { b'B' } else { b'A' };
+        let spoilt = String::from_utf8(spoilt).expect("ASCII");
+        assert_eq!(supabase.verify(&spoilt, NOW).await, Err(TokenError::Invalid), "a spoilt signature");
+        let forged = Pair { alg: "RS512", ..Pair::rs256("rs") };
+        assert!(supabase.verify(&forged.token("rs", &good), NOW).await.is_err(), "another algorithm and key");
         assert!(supabase.verify(&Pair::es256("ec").token("ec", &good), NOW).await.is_err(), "a foreign key");
         // The public key taken as a secret: as its document, its coordinate, its name.
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        for secret in [ec.jwk.to_string(), ec.jwk["x"].to_string(), "ec".into(), String::new()] {
+        let secrets = [
+            ("ec", ec.jwk.to_string()),
+            ("ec", ec.jwk["x"].to_string()),
+            ("ec", "ec".into()),
+            ("ec", String::new()),
+            ("rs", rs.jwk.to_string()),
+            ("rs", rs.jwk["n"].as_str().expect("text").to_owned()),
+        ];
+        for (kid, secret) in secrets {
             for alg in ["HS256", "none"] {
-                let signed = format!("{}.{}", part(&json!({"alg": alg, "kid": "ec"})), part(&good));
+                let signed = format!("{}.{}", part(&json!({"alg": alg, "kid": kid})), part(&good));
                 let tag =
                     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
                 let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag));

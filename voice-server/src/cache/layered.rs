@@ -40,6 +40,8 @@ const ANNOUNCED: usize = 1_024;
 const REST: Duration = Duration::from_secs(1);
 /// How often the channel is shown to be alive, and how long the answer may take.
 const BEAT: Duration = Duration::from_secs(5);
+/// What a home gives alone lives no longer than this.
+const PAST: Duration = Duration::from_secs(15 * 60);
 /// Between two attempts to listen.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -63,6 +65,8 @@ pub(super) struct Inner {
     pub(super) announced: broadcast::Sender<Key>,
     /// Leases that are held here.
     pub(super) leases: Held,
+    /// Homes of this server whose connection has ended not long ago.
+    pub(super) past_homes: sync::Cache<Uuid, ()>,
     /// Home of what may be taken once on this server alone.
     pub(super) home: Uuid,
     tasks: Mutex<JoinSet<()>>,
@@ -209,7 +213,9 @@ impl Caching {
 
 impl Inner {
     fn new(most_bytes: u64, far: Option<Far>, metrics: &Metrics) -> Self {
-        let briefly = |time| sync::Cache::builder().max_capacity(50_000).time_to_live(time).build();
+        fn briefly<K: std::hash::Hash + Eq + Send + Sync + 'static>(time: Duration) -> sync::Cache<K, ()> {
+            sync::Cache::builder().max_capacity(50_000).time_to_live(time).build()
+        }
         Self {
             memory: Memory::new(most_bytes),
             far,
@@ -220,6 +226,7 @@ impl Inner {
             heard: AtomicU64::new(0),
             announced: broadcast::channel(ANNOUNCED).0,
             leases: Held::default(),
+            past_homes: briefly(PAST),
             home: Uuid::new_v4(),
             tasks: Mutex::default(),
         }
@@ -304,11 +311,12 @@ async fn listen(inner: Arc<Inner>) {
         if let Ok((sink, stream)) = far.redis.link.subscribe(&[CHANNEL, &home_channel(home)]).await {
             far.home.send_replace(Some(home));
             let heard_all = hear(&inner, far, sink, stream).await;
-            far.home.send_replace(None);
             if !heard_all {
                 // Others may have taken what is kept here too; it is given to nobody any more.
                 inner.memory.bury_group(Group { area: Area::Ticket, organization: home });
             }
+            inner.past_homes.insert(home, ());
+            far.home.send_replace(None);
         }
         sleep(AGAIN).await;
     }

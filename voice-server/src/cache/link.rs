@@ -212,6 +212,24 @@ impl Link {
     }
 }
 
+/// Whether the Redis at `url` answers and runs scripts, and how long that took; else why not, in words without the address.
+///
+/// # Errors
+/// It does not.
+pub async fn probe(url: &Secret) -> Result<Duration, String> {
+    let link = Link::new(url, "probe", Counter::default())?;
+    let begun = Instant::now();
+    let asked = async {
+        let mut connection = link.connect().await?;
+        redis::cmd("EVAL").arg("return 1").arg(0).query_async::<u8>(&mut connection).await
+    };
+    match timeout(CONNECT, asked).await {
+        Ok(Ok(_)) => Ok(begun.elapsed()),
+        Ok(Err(error)) => Err(format!("it refuses ({:?})", error.kind())),
+        Err(_) => Err(format!("no answer within {CONNECT:?}")),
+    }
+}
+
 /// No lock here is held over an await, nor over anything that can panic.
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)

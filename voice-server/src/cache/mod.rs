@@ -28,4 +28,5 @@ pub use fetch::{FetchError, Fetched, Freshness, Plan};
 pub use key::{Area, Group, Key};
 pub use layered::Caching;
 pub use leases::{Lease, Taken};
+pub use link::probe;
 pub use memory::Memory;

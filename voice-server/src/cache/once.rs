@@ -56,11 +56,12 @@ impl Caching {
         if let Some((entry, _)) = self.inner().memory.find(&key) {
             return Ok(Some(entry.value));
         }
-        match self.far() {
-            Some(redis) if home != self.inner().home => {
-                Ok(redis.look(&key).await?.entry.map(|entry| entry.value))
-            }
-            _ => Ok(None),
+        let Some(redis) = self.far().filter(|_| home != self.inner().home) else { return Ok(None) };
+        match redis.look(&key).await {
+            Ok(look) => Ok(look.entry.map(|entry| entry.value)),
+            // What this server alone may give, and has no more.
+            Err(Away) if self.is_alone(home) => Ok(None),
+            Err(Away) => Err(Away),
         }
     }
 
@@ -76,14 +77,16 @@ impl Caching {
                 memory.bury(&key);
                 found
             }
+            Some(redis) if !self.is_alone(home) => redis.take_from(home, &key).await?,
             // What was ours before Redis ended the connection is ours alone.
-            Some(redis) if home != self.inner().home => match memory.take_out(&key) {
-                Some(entry) => Some(entry),
-                None => redis.take_from(home, &key).await?,
-            },
             _ => memory.take_out(&key),
         };
         Ok(found.map(|entry| entry.value))
+    }
+
+    /// Whether what has this home is given by this server and nobody else.
+    fn is_alone(&self, home: Uuid) -> bool {
+        home == self.inner().home || self.inner().past_homes.contains_key(&home)
     }
 }
 

@@ -17,7 +17,8 @@ use voice_core::error::ProviderError;
 use voice_core::turn::Policy;
 
 use super::print::say_line;
-use crate::config::{Config, Flags};
+use crate::cache;
+use crate::config::{Config, Flags, Secret};
 use crate::data::{SqliteStore, Upkeep as _};
 use crate::engine;
 use crate::error::Failure;
@@ -69,6 +70,10 @@ async fn examine(config: &Config) -> bool {
     say(works, "database", &note);
     let (works, note) = storage(config).await;
     say(works, "storage", &note);
+    if let Some(url) = &config.redis_url {
+        let (works, note) = redis(url).await;
+        say(works, "redis", &note);
+    }
     let built = match engine::build(config, Policy::default()).await {
         Ok(built) => built,
         Err(error) => {
@@ -185,6 +190,19 @@ async fn storage(config: &Config) -> (bool, String) {
     }
 }
 
+/// Whether Redis works, and what is to be said about it.
+async fn redis(url: &Secret) -> (bool, String) {
+    match cache::probe(url).await {
+        Ok(took) => (true, format!("reachable and accepted, {} ms", took.as_millis())),
+        Err(why) => (
+            false,
+            format!(
+                "{why}; check REDIS_URL, its password and the network. Servers go on without it, each by itself"
+            ),
+        ),
+    }
+}
+
 /// Whether a server holds the folder.
 fn is_locked(folder: &Path) -> bool {
     let lock = File::options().write(true).open(folder.join("lock"));
@@ -280,6 +298,21 @@ mod tests {
         assert!(report("200 OK", r#"{"status":"healthy","checks":{}}"#).is_none());
         assert!(report("200 OK", "hello").is_none());
         assert!(parse_health(b"SSH-2.0-x").is_none() && parse_health(&[0xff]).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_redis_is_told_to_work_or_what_to_mend_and_its_address_is_not_shown() {
+        let (works, note) = redis(&Secret::new("redis://:hush@127.0.0.1:1/")).await;
+        assert!(!works && note.contains("REDIS_URL") && !note.contains("hush"), "{note}");
+        let Some(mut running) = voice_fixtures::private::PrivateRedis::start() else { return };
+        let (works, note) = redis(&Secret::new(running.url())).await;
+        assert!(works, "{note}");
+        let frozen = running.freeze();
+        let (works, note) = redis(&Secret::new(running.url())).await;
+        assert!(!works && note.contains("no answer"), "{note}");
+        frozen.thaw();
+        running.kill();
+        assert!(!redis(&Secret::new(running.url())).await.0);
     }
 
     #[test]

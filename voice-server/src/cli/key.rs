@@ -1,15 +1,20 @@
 //! `voice key add|list|revoke`: keys of an organization, for its servers and for its web pages.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::account::{failed, on_store, organization};
 use super::print::{self, say_line};
+use crate::auth::denials::Denials;
 use crate::auth::keys::{self, KeyWish};
+use crate::cache::Caching;
 use crate::config::{Config, Flags, read_origin};
 use crate::data::{KeyKind, Store, Timestamp};
+use crate::metrics::Metrics;
 
 /// What `voice key` takes.
 #[derive(Debug, Subcommand)]
@@ -142,9 +147,28 @@ async fn list(config: &Config, store: &dyn Store, named: Option<Uuid>, json: boo
 async fn revoke(config: &Config, store: &dyn Store, named: Option<Uuid>, id: Uuid) -> Result<(), String> {
     let organization = organization(config, store, named).await?;
     store.revoke_key(organization, id, Timestamp::now()).await.map_err(|error| failed(&error))?;
-    say_line!("{id} is revoked; running servers refuse it within {} seconds", keys::FRESH.as_secs());
+    if tell_servers(config, id).await {
+        say_line!("{id} is revoked; running servers refuse it and its tickets from now on");
+    } else {
+        say_line!("{id} is revoked; running servers refuse it within {} seconds", keys::FRESH.as_secs());
+    }
     Ok(())
 }
+
+/// Tells running servers at once, where they share a Redis and it answers.
+async fn tell_servers(config: &Config, key: Uuid) -> bool {
+    let Some(url) = &config.redis_url else { return false };
+    let Ok(cache) = Caching::with_redis(1 << 20, url, &Metrics::default()) else { return false };
+    let is_there = timeout(PATIENCE, cache.whole()).await.is_ok();
+    if is_there {
+        Denials::over(cache.clone()).deny_key(key).await;
+    }
+    cache.close().await;
+    is_there
+}
+
+/// How long a Redis is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

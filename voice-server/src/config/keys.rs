@@ -39,6 +39,8 @@ pub enum Kind {
     Text,
     /// Text that is never shown.
     Secret,
+    /// Such a text of at least 32 bytes: HS256 wants a key as long as its digest (RFC 7518, section 3.2).
+    SigningSecret,
     /// Such texts, separated by commas.
     Secrets,
     /// An address with one of these schemes. Never shown: it may hold a password.
@@ -73,6 +75,9 @@ impl Kind {
             Self::Switch => "true or false".into(),
             Self::Text => "text".into(),
             Self::Secret => "secret text".into(),
+            Self::SigningSecret => {
+                "secret text of 32 characters or more, such as `openssl rand -base64 48` prints".into()
+            }
             Self::Secrets => "list of secret texts".into(),
             Self::Url(schemes) => format!("{} address", schemes.join(" or ")),
             Self::Choices(words) => format!("ordered list of {}", words.join(", ")),
@@ -148,10 +153,10 @@ pub const KEYS: &[Key] = &[
     key(
         "VOICE_AUTH_SECRET",
         "serving.auth_secret",
-        Kind::Secret,
+        Kind::SigningSecret,
         "drawn at the first start",
         By("auth"),
-        "Signs access tokens; 32 letters or more. Setting it ends the unconfigured state, so that nothing is answered \
+        "Signs access tokens. A shorter one is refused at the start. Setting it ends the unconfigured state, so that nothing is answered \
          without sign-in. Unset: drawn once and kept in the data folder, file `auth_secret` with mode 0600. Several servers of \
          one database need the same one.",
     ),
@@ -302,7 +307,7 @@ pub const KEYS: &[Key] = &[
     key(
         "SUPABASE_JWT_SECRET",
         "data.supabase_jwt_secret",
-        Kind::Secret,
+        Kind::SigningSecret,
         "unset",
         By("auth"),
         "The project's shared secret (HS256). Unset: only keys that the project publishes count.",
@@ -313,8 +318,9 @@ pub const KEYS: &[Key] = &[
         Kind::Url(&["redis", "rediss"]),
         "in process",
         By("cache"),
-        "Redis for the cache and live events that several servers share. While it does not answer, each server goes \
-         on by itself.",
+        "Redis for what several servers share: the cache, live events, tickets, ended sign-ins, and the calls and spend \
+         of keys and addresses. While it does not answer, each server goes on by itself: a ticket is good only where it was \
+         made, a sign-in that ends is refused on other servers when Redis is back, and each server counts calls for itself.",
     ),
     key(
         "VOICE_CACHE",

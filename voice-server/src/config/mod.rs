@@ -385,6 +385,8 @@ fn is_sound(kind: Kind, text: &str) -> bool {
     match kind {
         Kind::SocketAddress => parse::socket_address(text).is_some(),
         Kind::Folder | Kind::File | Kind::Text | Kind::Secret | Kind::Secrets => !text.contains('\0'),
+        // Where a key that is empty is none, it is not too short either.
+        Kind::SigningSecret => text.trim().is_empty() || (text.len() >= 32 && !text.contains('\0')),
         Kind::Switch => parse::switch(text).is_some(),
         Kind::Url(schemes) => parse::url(text, schemes).is_some(),
         Kind::Choices(words) => parse::choices(text, words).is_some(),

@@ -229,7 +229,7 @@ fn a_database_or_an_auth_secret_configures_and_a_provider_key_does_not() {
     for (name, value, unconfigured) in [
         ("SUPABASE_CONNECTION_STRING", "postgres://u:p@h/d", false),
         ("DATABASE_URL", "postgres://u:p@h/d", false),
-        ("VOICE_AUTH_SECRET", "s", false),
+        ("VOICE_AUTH_SECRET", "a secret that is long enough for it", false),
         ("OPENAI_API_KEY", "k", true),
         ("REDIS_URL", "redis://h", true),
     ] {
@@ -245,8 +245,9 @@ fn what_is_given_and_not_used_is_told() {
 
 #[test]
 fn debug_output_holds_no_secret() {
-    let config = from_env(&[("VOICE_AUTH_SECRET", "hush"), ("DATABASE_URL", "postgres://u:hush@h/d")]);
-    assert!(!format!("{config:?}").contains("hush"));
+    let secret = "hush, and that for thirty-two letters";
+    let config = from_env(&[("VOICE_AUTH_SECRET", secret), ("DATABASE_URL", "postgres://u:hush@h/d")]);
+    assert!(!format!("{:?}", config.expect("sound")).contains("hush"));
 }
 
 #[test]
@@ -256,4 +257,19 @@ fn origins_are_bare_and_compared_in_lower_case() {
     for wrong in ["https://example.com/", "https://example.com/x", "example.com", "*", "ftp://a"] {
         assert!(from_env(&[("VOICE_ALLOWED_ORIGINS", wrong)]).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_secret_that_is_too_short_to_sign_with_is_refused_by_name_with_what_to_do_and_not_shown() {
+    for name in ["VOICE_AUTH_SECRET", "SUPABASE_JWT_SECRET"] {
+        for short in ["hush", &"x".repeat(31)] {
+            let error = from_env(&[(name, short)]).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains("32") && error.contains("openssl"), "{error}");
+            assert!(!error.contains(short), "{error}");
+        }
+        assert!(from_env(&[(name, &"x".repeat(32))]).is_ok(), "{name}");
+        assert!(from_env(&[(name, " ")]).is_ok(), "{name} is unset");
+    }
+    // What signed before, however short, still counts while it is listed.
+    assert!(from_env(&[("VOICE_AUTH_PREVIOUS_SECRETS", "hush")]).is_ok());
 }

@@ -103,6 +103,9 @@ pub trait Accounts: Send + Sync {
     /// The organization's keys, newest first, the revoked ones too; at most 1,000.
     fn keys(&self, organization: Uuid) -> Answer<'_, Vec<ApiKey>>;
 
+    /// The origins of all publishable keys that are not revoked, of whatever organization; of at most 10,000 keys.
+    fn publishable_origins(&self) -> Answer<'_, Vec<String>>;
+
     /// The key with this hash that is not revoked, of whatever organization.
     fn key_by_hash(&self, hash: String) -> Answer<'_, Option<ApiKey>>;
 

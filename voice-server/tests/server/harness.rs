@@ -216,6 +216,7 @@ hand_on!(Accounts {
     revoke_family(hash: String, now: Timestamp) -> Option<Uuid>;
     add_key(new: NewApiKey) -> ();
     keys(organization: Uuid) -> Vec<ApiKey>;
+    publishable_origins() -> Vec<String>;
     key_by_hash(hash: String) -> Option<ApiKey>;
     revoke_key(organization: Uuid, id: Uuid, now: Timestamp) -> ();
     spent_by_key(organization: Uuid, key: Uuid, since: Timestamp) -> i64;

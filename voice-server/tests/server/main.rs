@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract_numbers;
+mod endings;
 mod harness;
 mod http_surface;
 mod known_callers;

@@ -190,12 +190,15 @@ async fn a_key_is_found_by_its_hash_until_it_is_revoked(store: &dyn Store) {
         let end = CallEnd { at: at(100), cost: Some(serde_json::json!({})), cost_micros: micros };
         store.end_conversation(organization, id, end).await.expect("ended");
     }
+    let origin = "https://shop.example".to_owned();
+    assert!(store.publishable_origins().await.expect("read").contains(&origin));
     let spent = async |since| store.spent_by_key(organization, key.id, at(since)).await.expect("summed");
     assert_eq!((spent(0).await, spent(3).await, spent(41).await), (42, 40, 0));
     for millis in [8, 9] {
         store.revoke_key(organization, key.id, at(millis)).await.expect("revoked");
     }
     assert_eq!(store.key_by_hash(hash).await.expect("read"), None);
+    assert!(!store.publishable_origins().await.expect("read").contains(&origin));
     let listed = store.keys(organization).await.expect("read");
     assert_eq!(listed, [ApiKey { revoked_at: Some(at(8)), ..key }]);
     let unknown = store.revoke_key(organization, Uuid::new_v4(), at(1)).await;

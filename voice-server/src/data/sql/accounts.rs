@@ -15,6 +15,8 @@ use crate::config::Secret;
 
 /// Organizations and keys in one list at most.
 const MOST: i64 = 1_000;
+/// Keys whose origins are read at most.
+const MOST_KEYS: i64 = 10_000;
 
 /// A SELECT of all that a record holds, with its tail.
 macro_rules! of {
@@ -301,6 +303,23 @@ impl Accounts for Database {
                 .bind(Id(organization))
                 .bind(MOST);
             query.fetch_all(work.on()).await?.iter().map(key_of).collect()
+        })
+    }
+
+    fn publishable_origins(&self) -> Answer<'_, Vec<String>> {
+        within(async move {
+            let mut work = self.read(Scope::System).await?;
+            let query = work.query(
+                "SELECT origins FROM api_keys WHERE kind = $1 AND revoked_at IS NULL
+                 ORDER BY created_at DESC, id DESC LIMIT $2",
+            );
+            let query = query.bind(KeyKind::Publishable.as_str()).bind(MOST_KEYS);
+            let mut found = Vec::new();
+            for row in query.fetch_all(work.on()).await? {
+                let Json(origins): Json<Vec<String>> = row.try_get("origins")?;
+                found.extend(origins);
+            }
+            Ok(found)
         })
     }
 
