@@ -225,8 +225,9 @@ pub async fn probe(url: &Secret) -> Result<Duration, String> {
     };
     match timeout(CONNECT, asked).await {
         Ok(Ok(_)) => Ok(begun.elapsed()),
-        Ok(Err(error)) => Err(format!("it refuses ({:?})", error.kind())),
-        Err(_) => Err(format!("no answer within {CONNECT:?}")),
+        Ok(Err(error)) if error.is_connection_refusal() => Err("nothing listens at its address".to_owned()),
+        Ok(Err(error)) if !error.is_timeout() => Err(format!("it cannot be used ({:?})", error.kind())),
+        Ok(Err(_)) | Err(_) => Err(format!("no answer within {CONNECT:?}")),
     }
 }
 

@@ -257,9 +257,9 @@ mod tests {
             let key = Key::new(Area::Property, Uuid::nil(), &n.to_string());
             memory.keep(&key, Entry::new(Bytes::from(vec![0; 10_000]), long, long), None);
         }
-        for n in 0..200_000 {
+        for n in 0..5_000 {
             let key = Key::new(Area::Ticket, Uuid::nil(), &n.to_string());
-            memory.keep(&key, Entry::new(Bytes::from_static(b"ticket"), long, Duration::ZERO), None);
+            memory.keep(&key, Entry::new(Bytes::from_static(&[0; 10_000]), long, Duration::ZERO), None);
         }
         memory.bulk.run_pending_tasks();
         memory.tickets.run_pending_tasks();

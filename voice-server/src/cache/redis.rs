@@ -21,7 +21,9 @@ use crate::data::Timestamp;
 
 /// Where removals are told.
 pub(crate) const CHANNEL: &str = "voice:cache";
-/// Every request to Redis ends within this.
+/// Whoever shows a ticket is refused where Redis is late, so it may be later than for what can be loaded elsewhere.
+const TICKET_DEADLINE: Duration = Duration::from_millis(250);
+/// Every other request to Redis ends within this.
 const DEADLINE: Duration = Duration::from_millis(50);
 /// The sound of a phrase has hundreds of kilobytes, and nobody waits for it.
 const PHRASE_DEADLINE: Duration = Duration::from_millis(500);
@@ -167,7 +169,7 @@ impl RedisCache {
     }
 
     /// Takes a value out whose home keeps it too, and tells that. `None` also where the home listens no more: it may give
-    /// the value away itself.
+    /// the value away itself. [`Away`] also where it was taken and the home may not have been told.
     pub(crate) async fn take_from(&self, home: Uuid, key: &Key) -> Result<Option<Entry>, Away> {
         let notice = notice(&Place::One(key.clone()), self.origin);
         let take = async |mut connection: MultiplexedConnection| {
@@ -180,9 +182,12 @@ impl RedisCache {
                 .arg(&notice)
                 .invoke_async(&mut connection)
                 .await?;
+            // Redis writes this answer before what it tells the home, and may die between the two. What is asked now is
+            // answered after both.
+            cmd("PING").query_async::<()>(&mut connection).await?;
             Ok(taken(group, held))
         };
-        self.link.run(DEADLINE, take).await
+        self.link.run(deadline(key), take).await
     }
 
     /// Takes or renews a lease; false where there are as many as there may be.
@@ -313,7 +318,11 @@ fn entry(group: u64, held: Vec<u8>) -> Option<Entry> {
 }
 
 fn deadline(key: &Key) -> Duration {
-    if key.group.area == Area::Phrase { PHRASE_DEADLINE } else { DEADLINE }
+    match key.group.area {
+        Area::Phrase => PHRASE_DEADLINE,
+        Area::Ticket => TICKET_DEADLINE,
+        _ => DEADLINE,
+    }
 }
 
 impl Cache for RedisCache {
