@@ -15,6 +15,7 @@ mod mishear;
 mod numbers;
 mod question;
 mod refer;
+mod reso;
 mod streets;
 mod talk;
 mod tell;
