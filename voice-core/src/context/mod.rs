@@ -10,10 +10,13 @@ mod gist;
 pub use conversation::{Conversation, WindowLimits};
 pub use gist::gist;
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 
 use crate::error::ProviderError;
 use crate::ids::SessionId;
+use crate::llm::concierge::HomeSource;
 
 /// Somewhere to look facts up: listings, a calendar, a customer record.
 pub trait ContextSource: Send + Sync {
@@ -25,6 +28,11 @@ pub trait ContextSource: Send + Sync {
     /// It may be asked about words that turn out not to be final, so it must have no effects. The caller owns the
     /// deadline: when that passes it drops the future, which cancels the look-up, and answers without these facts.
     fn look_up(&self, query: ContextQuery) -> BoxFuture<'static, Result<Vec<String>, ProviderError>>;
+
+    /// The homes of this call, for an answerer that speaks about them from a list. `None`: the one it has.
+    fn homes(&self) -> Option<Arc<dyn HomeSource>> {
+        None
+    }
 
     /// Told once for each turn that was answered what came of its look-ups, to be counted. Must not block.
     fn note(&self, _outcome: LookUp) {}

@@ -61,6 +61,8 @@ pub struct LlmRequest {
     pub commit: Commit,
     /// Where what the answer takes is counted.
     pub meter: Meter,
+    /// The homes that an answerer without a model of its own speaks about. `None`: those it was made with.
+    pub homes: Option<Arc<dyn concierge::HomeSource>>,
 }
 
 impl LlmRequest {
@@ -74,6 +76,7 @@ impl LlmRequest {
             tool_use: ToolUse::Allowed,
             commit: Commit::never(),
             meter: Meter::default(),
+            homes: None,
         }
     }
 }

@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use crate::context::{ContextQuery, ContextSource, LookUp, gist};
 use crate::error::ProviderError;
 use crate::ids::{SessionId, TurnId};
+use crate::llm::concierge::HomeSource;
 
 type Found = Result<Vec<String>, ProviderError>;
 
@@ -37,6 +38,11 @@ impl Lookahead {
     /// Of this source; without one nothing is ever found.
     pub(super) fn new(source: Option<Arc<dyn ContextSource>>, session: SessionId) -> Self {
         Self { source, session, turn: None, asked: 0, wanted: None, under_way: None, found: None }
+    }
+
+    /// The homes of the call, where its source has them.
+    pub(super) fn homes(&self) -> Option<Arc<dyn HomeSource>> {
+        self.source.as_ref().and_then(|source| source.homes())
     }
 
     /// The words of a turn so far, which may still change.

@@ -64,12 +64,14 @@ impl Engine {
             conversation.push_heard(heard);
         }
         conversation.push_user(&text);
-        let mut lookahead = Lookahead::new(context.or_else(|| self.0.context.clone()), session);
+        let context = context.or_else(|| self.0.context.clone());
+        let homes = context.as_ref().and_then(|context| context.homes());
+        let mut lookahead = Lookahead::new(context, session);
         let facts = lookahead.settle(&text, self.0.context_deadline).await;
         let mut request = conversation.request(session, &self.0.language, &facts);
         // What was typed and sent cannot be taken back.
         request.commit = Commit::opened();
-        request.meter = meter;
+        (request.meter, request.homes) = (meter, homes);
         let mut events = self.0.llm.reply(request);
         let mut reply = String::new();
         loop {

@@ -2,9 +2,9 @@
 //!
 //! It claims no booking, no call back and nothing that the data does not hold. Pure; caller: the module's root.
 
-use super::Facts;
 use super::criteria::Criteria;
 use super::fact::Fact;
+use super::homes::Facts;
 use super::listing::{Listing, Status};
 use super::memory::{
     ASK_CONTACT, ASK_MORE, ASK_NUMBER, ASK_SEE, ASK_WHEN, ASK_WHICH, ASK_WHICH_MORE, Memory, Offer,
@@ -23,6 +23,7 @@ const MAX_NAMED: usize = 3;
 pub(super) fn greeting(facts: &Facts) -> String {
     match cities(facts) {
         Some(cities) => format!("Hello, how can I help? You can ask me about homes in {cities}."),
+        None if !facts.whole => "Hello, how can I help? You can ask me about our homes.".into(),
         None => "Hello, how can I help? I have no homes on my list at the moment.".into(),
     }
 }
@@ -74,7 +75,8 @@ fn answer_in_full(question: &Question, memory: &Memory, facts: &Facts) -> String
             let near = near.filter(|home| facts.listings.at(*home).is_some_and(Listing::is_available));
             let rest = match near {
                 Some(home) => nearest_home(&[home], facts),
-                None => cities(facts).map_or_else(String::new, |cities| format!("I know homes in {cities}.")),
+                None => cities(facts)
+                    .map_or_else(|| help().to_owned(), |cities| format!("I know homes in {cities}.")),
             };
             // A number that was said stands first.
             let missing = if said.starts_with(|c: char| c.is_ascii_digit()) {
@@ -103,7 +105,11 @@ fn help() -> &'static str {
     "You can ask for homes by price, area or bedrooms, or about one of them by its street."
 }
 
+/// Where the homes are; `None` where there are none, or where those that were found are only a part.
 fn cities(facts: &Facts) -> Option<String> {
+    if !facts.whole {
+        return None;
+    }
     let mut cities: Vec<String> = Vec::new();
     for listing in facts.listings.all().iter().filter(|listing| listing.is_available()) {
         if !cities.contains(&listing.city) {
@@ -171,7 +177,10 @@ fn viewing(home: Option<usize>, when: Option<&str>, memory: &Memory, facts: &Fac
 }
 
 fn search(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
-    if facts.listings.all().is_empty() {
+    if !facts.whole && !criteria.is_set() {
+        return many();
+    }
+    if facts.whole && facts.listings.all().is_empty() {
         return "I have nothing right now. There are no homes on our list.".into();
     }
     let found = criteria.find(&facts.listings);
@@ -179,18 +188,21 @@ fn search(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
         return nothing_found(criteria, memory, facts);
     }
     let kind = if criteria.is_set() { "like that" } else { "for sale" };
-    named(
-        &found,
-        &format!("We have {} {kind}.", count_word(found.len())),
-        &taken(criteria, &found, facts),
-        facts,
-    )
+    let opening = match found.len() {
+        // Of many homes these were found, and nobody counted the others.
+        n if n > 1 && !facts.whole => format!("I found {} {kind}.", count_word(n)),
+        n => format!("We have {} {kind}.", count_word(n)),
+    };
+    named(&found, &opening, &taken(criteria, &found, facts), facts)
 }
 
 /// More of what was searched for, without what was just named.
 fn others(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     let mut found = criteria.find(&facts.listings);
     found.retain(|home| !memory.shown.contains(home));
+    if found.is_empty() && !facts.whole {
+        return "I have no more at hand. You can ask for other homes by price, area or bedrooms.".into();
+    }
     if found.is_empty() {
         return "That is all of them. You can ask for other homes by price, area or bedrooms.".into();
     }
@@ -218,6 +230,7 @@ fn named(found: &[usize], opening: &str, taken: &str, facts: &Facts) -> String {
         }
         1 => format!("There is one more. It is {}. {ASK_MORE}", lines.concat()),
         n if n <= MAX_NAMED => format!("{opening} {}.{taken} {ASK_WHICH_MORE}", joined(&lines)),
+        _ if !facts.whole => format!("{opening} Among them are {}. {ASK_WHICH_MORE}", joined(&lines)),
         _ => format!("{opening} The least expensive are {}. {ASK_WHICH_MORE}", joined(&lines)),
     }
 }
@@ -232,6 +245,7 @@ fn coverage(facts: &Facts) -> String {
     }
     match cities(facts) {
         Some(cities) => format!("This is what we have: {}. They are in {cities}.", listed(&kinds)),
+        None if !facts.whole => many(),
         None => search(&Criteria::default(), &Memory::default(), facts),
     }
 }
@@ -246,8 +260,10 @@ fn joined(lines: &[String]) -> String {
 
 fn nothing_found(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
     if let Some(town) = &criteria.elsewhere {
-        let cities = cities(facts).unwrap_or_default();
-        return format!("Not in {town}, I'm afraid. Our homes are in {cities}.");
+        return match cities(facts) {
+            Some(cities) => format!("Not in {town}, I'm afraid. Our homes are in {cities}."),
+            None => format!("I found nothing in {town}. {}", help()),
+        };
     }
     let opening = match (other_terms(criteria, facts), taken(criteria, &[], facts)) {
         (Some(other), _) => other,
@@ -277,7 +293,7 @@ fn nothing_found(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String 
 
 /// What there is for sale where nothing fits for rent, and the other way round.
 fn other_terms(criteria: &Criteria, facts: &Facts) -> Option<String> {
-    let lease = criteria.lease?;
+    let lease = criteria.lease.filter(|_| facts.whole)?;
     let (asked, other) = if lease { ("rent", "sale") } else { ("sale", "rent") };
     let offered = facts.listings.all().iter().any(|l| l.is_available() && l.lease == lease);
     if !offered {
@@ -296,7 +312,15 @@ fn other_terms(criteria: &Criteria, facts: &Facts) -> Option<String> {
     ))
 }
 
+/// Said of homes that are too many to be known here.
+fn many() -> String {
+    format!("We have many homes. {}", help())
+}
+
 fn count(criteria: &Criteria, memory: &Memory, facts: &Facts) -> String {
+    if !facts.whole {
+        return if criteria.is_set() { search(criteria, memory, facts) } else { many() };
+    }
     if !criteria.is_set() {
         let all = facts.listings.all();
         let rent = all.iter().filter(|l| l.is_available() && l.lease).count();
@@ -358,6 +382,10 @@ fn extreme_home(extreme: Extreme, criteria: &Criteria, memory: &Memory, facts: &
                 Extreme::Oldest => "This is the oldest",
                 Extreme::MostBeds => "This has the most bedrooms",
                 Extreme::Nearest => "It is this one",
+            };
+            let opening = match opening.split_once("This ") {
+                Some((_, rest)) if !facts.whole => format!("Of those I found, this {rest}"),
+                _ => opening.to_owned(),
             };
             format!("{opening}: {}.{} {ASK_MORE}", line(listing), why.unwrap_or_default())
         }

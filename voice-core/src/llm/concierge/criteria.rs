@@ -3,9 +3,11 @@
 //! Pure. Invariant: a criterion is only what was said; the only one assumed is that homes are for sale unless rent is
 //! spoken of.
 
+use std::collections::HashSet;
+
 use super::listing::{HomeKind, Listing, Listings, Status};
 use super::numbers::{NumberWishes, Range, read_wishes};
-use super::streets::{capitalised, similarity, sound_of};
+use super::streets::{LetterMask, capitalised, similarity, sound_of};
 
 /// What a home must have to be named.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,12 +39,7 @@ pub(super) struct Criteria {
 
 impl Criteria {
     /// Reads what `words` ask for, leaving the word ranges of addresses alone.
-    pub(super) fn read(
-        words: &[String],
-        taken: &[(usize, usize)],
-        listings: &Listings,
-        renting: bool,
-    ) -> Self {
+    pub(super) fn read(words: &[String], taken: &[(usize, usize)], places: &Places, renting: bool) -> Self {
         let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
         let mut lease = None;
         let both = phrase(words, &["sale", "or", "rent"])
@@ -93,7 +90,7 @@ impl Criteria {
         criteria.fireplace = wish(words, &["fireplace", "fireplaces"]);
         criteria.pets = has(&["pet", "pets", "dog", "dogs", "cat", "cats"]);
         criteria.no_fee = wish(words, &["hoa", "fee", "fees"]) == Some(false);
-        criteria.place = find_place(words, taken, listings);
+        criteria.place = places.find(words, taken);
         if criteria.place.is_none() {
             criteria.elsewhere = find_elsewhere(words);
         }
@@ -258,43 +255,57 @@ fn wish(words: &[String], names: &[&str]) -> Option<bool> {
     Some(!without)
 }
 
-/// City or part of town that is spoken of, as written in the listings; the longest name wins.
-fn find_place(words: &[String], taken: &[(usize, usize)], listings: &Listings) -> Option<String> {
-    let mut names: Vec<(&String, Vec<char>)> = Vec::new();
-    for listing in listings.all() {
-        for name in listing.area.iter().chain([&listing.city]) {
-            if !names.iter().any(|(known, _)| *known == name) {
-                let letters = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
-                names.push((name, letters.collect()));
-            }
-        }
+/// The cities and parts of town of the listings, prepared for comparing.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// As written, and in small letters without spaces.
+    names: Vec<(String, Vec<char>, LetterMask)>,
+}
+
+impl Places {
+    pub(super) fn new(listings: &Listings) -> Self {
+        let mut seen = HashSet::new();
+        let names = listings.all().iter().flat_map(|listing| listing.area.iter().chain([&listing.city]));
+        let names = names.filter(|name| seen.insert(name.as_str())).map(|name| {
+            let letters = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
+            let letters: Vec<char> = letters.collect();
+            let mask = LetterMask::of(&letters);
+            (name.clone(), letters, mask)
+        });
+        Self { names: names.collect() }
     }
-    let mut best: Option<(f64, &String)> = None;
-    for start in 0..words.len() {
-        for len in 1..=3 {
-            if start + len > words.len() || taken.iter().any(|(s, e)| start < *e && *s < start + len) {
-                continue;
-            }
-            let window: Vec<char> = words[start..start + len].iter().flat_map(|w| w.chars()).collect();
-            if window.len() < 4 || window.len() > 24 {
-                continue;
-            }
-            for (name, letters) in &names {
-                if window.len().abs_diff(letters.len()) > 3 {
+
+    /// City or part of town that is spoken of, as written in the listings; the longest name wins.
+    fn find(&self, words: &[String], taken: &[(usize, usize)]) -> Option<String> {
+        let mut best: Option<(f64, &String)> = None;
+        for start in 0..words.len() {
+            for len in 1..=3 {
+                if start + len > words.len() || taken.iter().any(|(s, e)| start < *e && *s < start + len) {
                     continue;
                 }
-                let spelled = similarity(&window, letters);
-                let near = spelled >= 0.8 && letters.len() >= 6;
-                let sounds = || similarity(&sound_of(&window), &sound_of(letters)) >= 0.9;
-                let close = near || spelled >= 0.6 && letters.len() >= 8 && sounds();
-                let score = spelled + letters.len() as f64 * 0.1;
-                if (window == *letters || close) && best.is_none_or(|(most, _)| score > most) {
-                    best = Some((score, name));
+                let window: Vec<char> = words[start..start + len].iter().flat_map(|w| w.chars()).collect();
+                if window.len() < 4 || window.len() > 24 {
+                    continue;
+                }
+                let mask = LetterMask::of(&window);
+                for (name, letters, known) in &self.names {
+                    let longer = window.len().max(letters.len());
+                    if window.len().abs_diff(letters.len()) > 3 || mask.most_alike(*known, longer) < 0.6 {
+                        continue;
+                    }
+                    let spelled = similarity(&window, letters);
+                    let near = spelled >= 0.8 && letters.len() >= 6;
+                    let sounds = || similarity(&sound_of(&window), &sound_of(letters)) >= 0.9;
+                    let close = near || spelled >= 0.6 && letters.len() >= 8 && sounds();
+                    let score = spelled + letters.len() as f64 * 0.1;
+                    if (window == *letters || close) && best.is_none_or(|(most, _)| score > most) {
+                        best = Some((score, name));
+                    }
                 }
             }
         }
+        best.map(|(_, name)| name.clone())
     }
-    best.map(|(_, name)| name.clone())
 }
 
 /// A well-known town that no listing is in, so that nobody is told about homes elsewhere as if they were there.

@@ -6,7 +6,9 @@
 
 use std::sync::LazyLock;
 
-use super::reso;
+use serde::Deserialize as _;
+
+use super::reso::{self, Row};
 
 /// Most listings read from one payload: a search looks at all of them, within a caller's pause.
 pub(super) const MAX_LISTINGS: usize = 10_000;
@@ -160,6 +162,15 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Reads one RESO Property, whatever the types of its fields; `None` where it may not be shown.
+    ///
+    /// # Errors
+    /// It is no object, or lacks a price, an address or a city, or has an impossible value.
+    pub fn from_reso(property: &serde_json::Value) -> Result<Option<Self>, ListingError> {
+        let row = Row::deserialize(property).map_err(ListingError::Payload)?;
+        row.shown_status().map(|status| row.check(0, status)).transpose()
+    }
+
     /// The address as spoken and written: `45 Lake Avenue Unit 12`.
     pub fn address(&self) -> String {
         let mut address = format!("{} {}", self.number, self.street);
@@ -212,6 +223,11 @@ impl Listings {
             }
         }
         Ok(Self { all })
+    }
+
+    /// These, at most 10,000 of them.
+    pub fn of(listings: impl IntoIterator<Item = Listing>) -> Self {
+        Self { all: listings.into_iter().take(MAX_LISTINGS).collect() }
     }
 
     /// Every listing, in the order of the payload.

@@ -6,9 +6,9 @@
 use crate::llm::{Message, Role};
 use crate::text::words::split_words;
 
-use super::Facts;
 use super::criteria::Criteria;
 use super::fact::Fact;
+use super::homes::Facts;
 use super::question::Question;
 use super::understand::understand;
 
@@ -57,6 +57,14 @@ pub(super) const ASK_WHICH: &str = "Which home do you mean?";
 pub(super) const ASK_WHICH_MORE: &str = "Would you like to hear more about one of them?";
 pub(super) const ASK_CONTACT: &str = "May I have your name and number?";
 pub(super) const ASK_NUMBER: &str = "What is your number?";
+
+/// What was said on both sides in the window that [`Memory`] looks at, oldest first, the last question with it.
+pub(super) fn said_lately(messages: &[Message]) -> Vec<String> {
+    let last = messages.iter().rposition(|m| m.role == Role::User).map_or(0, |last| last + 1);
+    let window = &messages[last.saturating_sub(WINDOW + 1)..last];
+    let spoken = window.iter().filter(|m| matches!(m.role, Role::User | Role::Assistant));
+    spoken.map(|m| m.text.clone()).collect()
+}
 
 impl Memory {
     /// What is known after all of `messages`.

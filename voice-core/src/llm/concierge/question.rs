@@ -1,8 +1,8 @@
 //! What can be asked of the concierge, and the ends of a scale ("cheapest") that questions name. Pure.
 
-use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::fact::Fact;
+use super::homes::Facts;
 use super::numbers::is_lot_word;
 
 /// What a caller wants to know or have done.

@@ -2,8 +2,8 @@
 //!
 //! Pure; caller: `understand`.
 
-use super::Facts;
 use super::criteria::{Criteria, phrase};
+use super::homes::Facts;
 use super::listing::Status;
 use super::memory::Memory;
 use super::question::{Extreme, asked_extreme};
@@ -165,7 +165,7 @@ fn described_home(words: &[String], at: usize, noun: usize, memory: &Memory, fac
     let next = words.get(noun + 1).map_or("", String::as_str);
     let goes_on = matches!(next, "with" | "in" | "that" | "downtown" | "for" | "under");
     let end = if goes_on { words.len() } else { noun + 1 };
-    let criteria = Criteria::read(&words[at..end], &[], &facts.listings, false);
+    let criteria = Criteria::read(&words[at..end], &[], &facts.places, false);
     if !criteria.is_set() {
         return memory.focus;
     }

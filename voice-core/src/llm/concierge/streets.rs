@@ -3,6 +3,8 @@
 //! "Make Pull Street" is Maple Street and "Perkin Court" Pecan Court, but "I'd like" is not Lake Avenue: the less a
 //! name looks like a street, the more must stand around it (its number, its suffix, a preposition). Pure.
 
+use std::collections::HashMap;
+
 use crate::text::spoken_numbers::read_number;
 use crate::text::words::split_words;
 
@@ -22,6 +24,7 @@ struct Street {
     written_suffix: String,
     /// Letters of the name without spaces.
     letters: Vec<char>,
+    mask: LetterMask,
     sound: Vec<char>,
     words: usize,
     suffix: String,
@@ -61,24 +64,28 @@ const NEAR_SOUND: f64 = 0.5;
 impl Streets {
     pub(super) fn new(listings: &Listings) -> Self {
         let mut streets: Vec<Street> = Vec::new();
+        let mut known: HashMap<(Vec<char>, String), usize> = HashMap::new();
         for (place, listing) in listings.all().iter().enumerate() {
             let words = split_words(&listing.street);
             let letters: Vec<char> = words.concat().chars().collect();
             let suffix = split_words(&listing.suffix).concat();
             let suffix = suffix_of(&suffix).map_or(suffix.clone(), str::to_owned);
             let home = (listing.number.clone(), listing.unit.clone(), place);
-            match streets.iter_mut().find(|s| s.letters == letters && s.suffix == suffix) {
-                Some(street) => street.homes.push(home),
-                None => streets.push(Street {
-                    name: listing.street.clone(),
-                    written_suffix: listing.suffix.clone(),
-                    sound: sound_of(&letters),
-                    letters,
-                    words: words.len(),
-                    suffix,
-                    homes: vec![home],
-                }),
+            let at = *known.entry((letters.clone(), suffix.clone())).or_insert(streets.len());
+            if let Some(street) = streets.get_mut(at) {
+                street.homes.push(home);
+                continue;
             }
+            streets.push(Street {
+                name: listing.street.clone(),
+                written_suffix: listing.suffix.clone(),
+                sound: sound_of(&letters),
+                mask: LetterMask::of(&letters),
+                letters,
+                words: words.len(),
+                suffix,
+                homes: vec![home],
+            });
         }
         Self { streets }
     }
@@ -94,10 +101,11 @@ impl Streets {
                 if letters.len() > 24 || letters.iter().any(char::is_ascii_digit) {
                     continue;
                 }
-                let sound = sound_of(&letters);
+                let (sound, mask) = (sound_of(&letters), LetterMask::of(&letters));
                 for street in &self.streets {
                     if len <= street.words + TORN_INTO {
-                        found.extend(street.weigh(words, (start, start + len), &numbers, &letters, &sound));
+                        let window = Window { letters: &letters, mask, sound: &sound };
+                        found.extend(street.weigh(words, (start, start + len), &numbers, &window));
                     }
                 }
             }
@@ -150,8 +158,7 @@ impl Street {
         words: &[String],
         (start, mut end): (usize, usize),
         numbers: &[HouseNumber],
-        letters: &[char],
-        sound: &[char],
+        &Window { letters, mask, sound }: &Window<'_>,
     ) -> Option<(f64, Mention)> {
         // Lengths alone settle most pairs.
         let (short, long) = (letters.len().min(self.letters.len()), letters.len().max(self.letters.len()));
@@ -176,6 +183,16 @@ impl Street {
             Support::None
         };
         if support == Support::None && short * 5 < long * 4 {
+            return None;
+        }
+        // The least that the spelling must be like for the name to be accepted below, the sound being the same.
+        let least = match support {
+            Support::None => 0.8,
+            Support::Preposition => 0.48,
+            Support::AnySuffix => 0.36,
+            Support::OwnSuffix | Support::Number => 0.3,
+        };
+        if mask.most_alike(self.mask, long) < least {
             return None;
         }
         end += usize::from(suffix.is_some());
@@ -325,6 +342,9 @@ pub(super) fn suffix_of(word: &str) -> Option<&'static str> {
         "place" | "pl" => "place",
         "way" => "way",
         "terrace" | "ter" => "terrace",
+        "parkway" | "pkwy" => "parkway",
+        "highway" | "hwy" => "highway",
+        "cove" => "cove",
         _ => return None,
     })
 }
@@ -410,6 +430,31 @@ pub(super) fn similarity(a: &[char], b: &[char]) -> f64 {
         return 1.0;
     }
     1.0 - edits(a, b) as f64 / longer as f64
+}
+
+/// Words that may name a street.
+struct Window<'w> {
+    letters: &'w [char],
+    mask: LetterMask,
+    sound: &'w [char],
+}
+
+/// Which letters a word has: tells without counting edits that two words are too far apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LetterMask(u32);
+
+impl LetterMask {
+    pub(super) fn of(letters: &[char]) -> Self {
+        // Letters that share a bit only make words seem more alike than they are.
+        Self(letters.iter().fold(0, |mask, c| mask | 1 << (u32::from(*c) % 32)))
+    }
+
+    /// The most that [`similarity`] can be, where the longer word has `longer` letters: each letter that only one of them has
+    /// takes an edit.
+    pub(super) fn most_alike(self, other: Self, longer: usize) -> f64 {
+        let edits = (self.0 & !other.0).count_ones().max((other.0 & !self.0).count_ones());
+        1.0 - f64::from(edits) / longer.max(1) as f64
+    }
 }
 
 /// Letters compared; no street name is longer.

@@ -3,29 +3,19 @@
 //! Pure: the same words after the same conversation are the same question. Callers: the module's root, `memory`.
 
 use crate::text::spoken_numbers::read_numbers;
-use crate::text::words::split_words;
 
-use super::Facts;
 use super::criteria::{Criteria, phrase};
 use super::fact::{Fact, asked_facts};
+use super::homes::Facts;
 use super::memory::{Memory, Offer};
-use super::mishear::mend;
 use super::question::{Extreme, Question, asked_extreme};
 use super::refer::{referred, searches_many};
 use super::streets::{Mention, unknown_street};
-
-/// Words looked at; more than anybody says in one breath, and a bound on the work.
-const MAX_WORDS: usize = 120;
+use super::wanted::heard_words;
 
 /// What `text` asks, said after what `memory` holds.
 pub(super) fn understand(text: &str, memory: &Memory, facts: &Facts) -> Question {
-    let cut: String = text.chars().take(MAX_WORDS * 12).collect();
-    let mut words = split_words(&cut);
-    words.retain(|w| {
-        !matches!(w.as_str(), "um" | "uh" | "uhm" | "er" | "erm" | "hmm" | "hm" | "ah" | "please")
-    });
-    words.truncate(MAX_WORDS);
-    mend(&mut words);
+    let words = heard_words(text);
     if words.is_empty() {
         return Question::NotUnderstood;
     }
@@ -96,7 +86,7 @@ pub(super) struct Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
-    fn new(words: &'a [String], memory: &'a Memory, facts: &'a Facts) -> Self {
+    pub(super) fn new(words: &'a [String], memory: &'a Memory, facts: &'a Facts) -> Self {
         let mentions = facts.streets.find_mentions(words);
         let mut taken: Vec<(usize, usize)> = mentions.iter().map(|m| (m.start, m.end)).collect();
         let mut homes: Vec<usize> = Vec::new();
@@ -112,7 +102,7 @@ impl<'a> Heard<'a> {
             taken.push(span);
         }
         let renting = memory.criteria.as_ref().is_some_and(|c| c.lease == Some(true));
-        let mut criteria = Criteria::read(words, &taken, &facts.listings, renting);
+        let mut criteria = Criteria::read(words, &taken, &facts.places, renting);
         let named = !homes.is_empty();
         if named {
             criteria.place = None;

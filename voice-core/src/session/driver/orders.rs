@@ -189,6 +189,7 @@ impl Driver {
                 answer.end_look_up();
                 let mut request = self.conversation.request(self.options.id, &self.parts.language, &facts);
                 request.meter = self.options.meter.clone();
+                request.homes = self.lookahead.homes();
                 answer.ask(&*self.parts.llm, request);
                 self.tell(Input::ContextReady { reply });
             }
