@@ -17,7 +17,7 @@ use crate::auth::{self, Auth};
 use crate::cache::Caching;
 use crate::cli::print::say;
 use crate::config::Config;
-use crate::context::{ContextFactory, SampleListings};
+use crate::context::{ContextFactory, StoredListings};
 use crate::cost::Prices;
 use crate::data::{
     DEMO_ORGANIZATION, DataError, NewProperty, PostgresStore, PropertyFilter, PropertySort, SqliteStore,
@@ -317,7 +317,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let setup = app.setup_secret().await?;
     say!("{}", app.greeting(address, setup.as_deref()));
     let cache = app.cache.clone();
-    let context = ContextFactory::new(app.store.clone(), Arc::new(SampleListings), app.metrics.clone());
+    let listings = Arc::new(StoredListings::new(app.store.clone()));
+    let context = ContextFactory::new(app.store.clone(), listings, app.metrics.clone());
     let signals = tokio::spawn(shutdown::on_signal(trigger));
     // Pages, data and health are there at once; the models come a moment later, and calls wait for them.
     let begun = Instant::now();

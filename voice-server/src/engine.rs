@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};
 use voice_core::error::ProviderError;
 use voice_core::infer::Pool;
-use voice_core::llm::concierge::Concierge;
+use voice_core::llm::concierge::{Concierge, sample_listings};
 use voice_core::session::{Engine, EngineError};
 use voice_core::stt::AbsentRecogniser;
 use voice_core::tts::AbsentVoice;
@@ -131,7 +131,7 @@ pub(crate) async fn start(
         fetch_missing(config).await;
         arrival.loading();
     }
-    let mut built = build(config, Policy::default()).await?;
+    let mut built = build_for(config, Policy::default(), Knows::WhatIsLookedUp).await?;
     built.context = Some(context);
     built.make_greeting_ready(&config.data, cache).await;
     let built = Arc::new(built);
@@ -150,11 +150,24 @@ pub async fn ready(config: &Config, policy: Policy) -> Result<Built, EngineError
     build(config, policy).await
 }
 
-/// Puts the engine together from what is on this machine.
+/// Which homes answers are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knows {
+    /// Those that come with the program: nothing is looked up.
+    Samples,
+    /// Those that are looked up for each call.
+    WhatIsLookedUp,
+}
+
+/// Puts the engine together from what is on this machine. Answers are about the sample listings.
 ///
 /// # Errors
 /// The operating system refuses the inference threads.
 pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError> {
+    build_for(config, policy, Knows::Samples).await
+}
+
+async fn build_for(config: &Config, policy: Policy, knows: Knows) -> Result<Built, EngineError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = Arc::new(Pool::start(cores).map_err(EngineError::Threads)?);
     // Loading computes for a second and must not stand in the way of the async workers.
@@ -164,12 +177,13 @@ pub async fn build(config: &Config, policy: Policy) -> Result<Built, EngineError
         Local::none(&ProviderError::Failed { provider: "local speech", detail: e.to_string() })
     });
     let concierge = Concierge::with_samples();
-    let mut engine = Engine::builder()
-        .pool(pool.clone())
-        .language(&*config.language)
-        .policy(policy)
-        .key_terms(concierge.key_terms());
-    let stages = Cloud::new(config).stages(local.stt.clone(), local.tts.clone(), concierge);
+    let mut engine = Engine::builder().pool(pool.clone()).language(&*config.language).policy(policy);
+    // The sample listings' streets, where those may be called about; of other organizations' nothing is known beforehand.
+    if knows == Knows::Samples || config.is_unconfigured() {
+        engine = engine.key_terms(concierge.key_terms());
+    }
+    let listings = (knows == Knows::Samples).then(sample_listings);
+    let stages = Cloud::new(config).stages(local.stt.clone(), local.tts.clone(), concierge, listings);
     engine = engine.llm(stages.llm).instructions(stages.instructions);
     // A provider that is left out while others serve shows nowhere else.
     stages.notes.iter().for_each(|note| tracing::warn!("{note}"));

@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use voice_core::error::ProviderError;
-use voice_core::llm::concierge::{Concierge, Listings, sample_listings};
+use voice_core::llm::concierge::{Concierge, Listings};
 use voice_core::llm::openai::{ChatLimits, OpenAiChat, OpenAiConfig};
 use voice_core::llm::{Candidate, LanguageModel, ResilientModel};
 use voice_core::net::{Connector, HttpClient};
@@ -25,6 +25,7 @@ use voice_core::tts::phrases::PhraseCache;
 use voice_core::tts::{ResilientVoice, TextToSpeech, VoiceCandidate};
 
 use crate::config::{CloudSettings, Config, Stage};
+use crate::context::listings::told;
 
 /// Asks a service whether it is there and takes the key. Spends no credit.
 pub(crate) type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), ProviderError>> + Send + Sync>;
@@ -285,16 +286,18 @@ impl<'c> Cloud<'c> {
         (probes, self.notes)
     }
 
-    /// All stages, with the local providers where they are listed.
+    /// All stages, with the local providers where they are listed. `listings`: those that models are told of beforehand,
+    /// where nothing is looked up for calls.
     pub(crate) fn stages(
         mut self,
         local_stt: Result<Arc<dyn SpeechToText>, ProviderError>,
         local_tts: Result<Arc<dyn TextToSpeech>, ProviderError>,
         concierge: Concierge,
+        listings: Option<&Listings>,
     ) -> Stages {
         let mut line_ups = Vec::new();
         let (stt_names, stt) = self.stt(local_stt, &mut line_ups);
-        let (llm_names, llm, instructions) = self.llm(concierge, &mut line_ups);
+        let (llm_names, llm, instructions) = self.llm(concierge, listings, &mut line_ups);
         let most = (self.config.phrase_cache as u64) << 20;
         let phrases = (most > 0).then(|| PhraseCache::new(most));
         let (tts_names, tts) = self.tts(local_tts, phrases.as_ref(), &mut line_ups);
@@ -349,6 +352,7 @@ impl<'c> Cloud<'c> {
     fn llm(
         &mut self,
         concierge: Concierge,
+        listings: Option<&Listings>,
         line_ups: &mut Vec<LineUp>,
     ) -> (Vec<&'static str>, Arc<dyn LanguageModel>, String) {
         let mut candidates: Vec<Candidate> = Vec::new();
@@ -361,7 +365,7 @@ impl<'c> Cloud<'c> {
                 }
                 _ => {
                     let Some(chat) = self.chat() else { continue };
-                    instructions = brief(sample_listings());
+                    instructions = brief(listings);
                     let probe = Some(probe_of_model(&chat));
                     candidates.push(Candidate { model: Arc::new(chat), hedged: true, probe });
                 }
@@ -470,45 +474,26 @@ fn seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0
 }
 
-/// What a language model is told: who it is, how it speaks, and everything it may say about homes.
-fn brief(listings: &Listings) -> String {
+/// What a language model is told: who it is and how it speaks. `listings`: everything it may say about homes, where nothing
+/// is looked up for its calls; else it may say what is looked up.
+fn brief(listings: Option<&Listings>) -> String {
     let mut text = String::from(
         "You answer callers of a real estate office by telephone. Answer in one to three short spoken sentences, without \
-         lists, Markdown or emoji. Say only what the listings below say; where they do not say it, say that you do not \
-         know and that you will pass the question on. Offer only homes that are active. Never invent a home, a price or \
-         an appointment. Listings:",
+         lists, Markdown or emoji. Say about homes only what the listings say that you are given; where they do not say it, say \
+         that you do not know and that you will pass the question on. Offer only homes that are active. Never invent a home, a \
+         price or an appointment.",
     );
-    for home in listings.all() {
-        let mut facts = vec![
-            home.address(),
-            home.city.clone(),
-            home.kind.noun().to_owned(),
-            format!("{:?}", home.status).to_lowercase(),
-            if home.lease {
-                format!("rent ${} a month", home.price)
-            } else {
-                format!("price ${}", home.price)
-            },
-        ];
-        let mut add = |fact: Option<String>| facts.extend(fact);
-        add(home.area.clone());
-        add(home.beds.map(|beds| format!("{beds} bedrooms")));
-        add(home.baths().map(|baths| format!("{baths} bathrooms")));
-        add(home.area_sqft.map(|area| format!("{area} square feet")));
-        add(home.lot_sqft.map(|lot| format!("lot {lot} square feet")));
-        add(home.year.map(|year| format!("built {year}")));
-        add(home.garage.map(|cars| format!("garage for {cars} cars")));
-        add(home.pool.map(|pool| if pool.is_some() { "pool" } else { "no pool" }.to_owned()));
-        add(home
-            .fee
-            .as_ref()
-            .map(|(fee, due)| format!("association fee ${fee} {}", due.as_deref().unwrap_or_default())));
-        add(home.taxes.map(|taxes| format!("taxes ${taxes} a year")));
-        add((!home.schools.is_empty()).then(|| format!("schools {}", home.schools.join(" and "))));
-        add((!home.pets.is_empty()).then(|| format!("pets {}", home.pets.join(" and "))));
-        add(Some(format!("MLS number {}", home.id)));
-        text.push_str("\n- ");
-        text.push_str(&facts.join(", "));
+    match listings {
+        None => text.push_str(
+            " The listings that fit the caller's words are looked up and given to you before them.",
+        ),
+        Some(listings) => {
+            text.push_str(" Listings:");
+            for home in listings.all() {
+                text.push_str("\n- ");
+                text.push_str(&told(home));
+            }
+        }
     }
     text
 }
@@ -547,16 +532,19 @@ pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(6);
 
 #[cfg(test)]
 mod tests {
+    use voice_core::llm::concierge::sample_listings;
+
     use super::*;
     use crate::config::Secret;
 
     #[test]
-    fn a_model_is_told_every_home_and_no_private_word() {
-        let told = brief(sample_listings());
+    fn a_model_without_look_ups_is_told_every_home_and_one_with_them_none() {
+        let told = brief(Some(sample_listings()));
         for home in sample_listings().all() {
             assert!(told.contains(&home.address()) && told.contains(&home.price.to_string()));
         }
         assert!(told.len() < 8_000, "{} bytes are paid for with each answer", told.len());
+        assert!(!brief(None).contains(&sample_listings().all()[0].street));
     }
 
     #[test]

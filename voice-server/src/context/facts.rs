@@ -4,6 +4,7 @@
 
 use jiff::Timestamp as Moment;
 use jiff::tz::TimeZone;
+use voice_core::llm::concierge::{Homes, Listing};
 
 use crate::data::{ConversationDetail, Organization, Turn};
 
@@ -11,6 +12,8 @@ use crate::data::{ConversationDetail, Organization, Turn};
 const MOST_FACTS: usize = 20;
 /// Exchanges told of one earlier call: the last ones, in which it was decided what it came to.
 const MOST_EXCHANGES: usize = 3;
+/// Cities that are named.
+const MOST_CITIES: usize = 6;
 /// Characters quoted of one side of an exchange.
 const QUOTED: usize = 140;
 
@@ -27,6 +30,36 @@ pub(super) fn of_organization(organization: &Organization, now: Moment) -> Vec<S
     let own = settings.facts.iter().filter(|fact| !fact.trim().is_empty());
     facts.extend(own.take(MOST_FACTS).cloned());
     facts
+}
+
+/// How many homes there are and where, so that a model knows what it can be asked about; `None` where they are too many to
+/// be known as a whole.
+pub(super) fn of_homes(homes: &Homes) -> Option<String> {
+    if !homes.is_whole() {
+        return None;
+    }
+    let available: Vec<&Listing> = homes.listings().all().iter().filter(|home| home.is_available()).collect();
+    let terms = |lease: bool| {
+        let prices = available.iter().filter(|home| home.lease == lease).map(|home| home.price);
+        let (count, least, most) = (prices.clone().count(), prices.clone().min()?, prices.max()?);
+        let (what, each) = if lease { ("rent", " a month") } else { ("sale", "") };
+        Some(format!("{count} for {what} from ${least} to ${most}{each}"))
+    };
+    let told: Vec<String> = [terms(false), terms(true)].into_iter().flatten().collect();
+    if told.is_empty() {
+        return Some("The office has no homes available at the moment.".to_owned());
+    }
+    let mut cities: Vec<&str> = Vec::new();
+    for home in &available {
+        if !cities.contains(&home.city.as_str()) && cities.len() < MOST_CITIES {
+            cities.push(&home.city);
+        }
+    }
+    Some(format!(
+        "The office has these homes available: {}; in {}. Only those that the caller named are told here one by one.",
+        told.join(" and "),
+        cities.join(", ")
+    ))
 }
 
 /// What was spoken of in one earlier call of the same caller; `None` where nothing was.
@@ -119,6 +152,17 @@ mod tests {
         let told = of_call(&call(long), None).expect("told");
         assert!(told.contains("question 49") && !told.contains("question 46"));
         assert!(told.chars().count() < 600 && !told.contains("business"), "{told}");
+    }
+
+    #[test]
+    fn homes_are_told_by_their_number_their_prices_and_their_cities() {
+        use voice_core::llm::concierge::{Listings, sample_listings};
+        let told = of_homes(&Homes::all_of(sample_listings().clone())).expect("told");
+        assert!(told.contains(" for sale from $") && told.contains(" for rent from $"), "{told}");
+        assert!(told.contains("Austin") && told.chars().count() < 400, "{told}");
+        assert_eq!(of_homes(&Homes::some_of(sample_listings().clone())), None);
+        let none = of_homes(&Homes::all_of(Listings::default())).expect("told");
+        assert!(none.contains("no homes"), "{none}");
     }
 
     #[test]

@@ -6,7 +6,9 @@
 //! most. Everything it gives is quoted as data in the request. Callers: `voice::engine`, `app`.
 
 mod facts;
-mod listings;
+mod homes;
+pub(crate) mod listings;
+mod search;
 mod source;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use moka::future::Cache;
 use uuid::Uuid;
 use voice_core::context::ContextSource;
 
-pub use listings::{ListingSource, SampleListings};
+pub use listings::{ListingSource, StoredListings};
 
 use crate::data::{Caller, DataError, Organization, Store};
 use crate::metrics::Metrics;
@@ -27,8 +29,9 @@ const MOST_ORGANIZATIONS: u64 = 1_000;
 const ORGANIZATION_FRESH: Duration = Duration::from_secs(30);
 /// Listings found for so many words of all organizations.
 const MOST_FOUND: u64 = 10_000;
-/// A change of a listing is heard after this.
-const FOUND_FRESH: Duration = Duration::from_secs(20);
+/// What was found is told again for this long. With the age of what it was found in, a change of a listing is heard
+/// within 20 s.
+const FOUND_FRESH: Duration = Duration::from_secs(5);
 
 /// Makes the sources of calls. Cheap to clone.
 #[derive(Clone)]
@@ -62,7 +65,18 @@ impl ContextFactory {
     /// The source of one call. `caller`: as far as it is sure; nobody's history without. It begins to read at once and stops
     /// when it is dropped. Must be called inside a tokio runtime.
     pub fn source(&self, organization: Uuid, caller: Option<Caller>) -> Arc<dyn ContextSource> {
-        Arc::new(source::CallSource::open(self.0.clone(), organization, caller))
+        self.source_after(organization, caller, Vec::new())
+    }
+
+    /// The same for a dialogue that goes on: `said` are the caller's earlier words, oldest first. The home that was named last in
+    /// them is told where the next words name none.
+    pub fn source_after(
+        &self,
+        organization: Uuid,
+        caller: Option<Caller>,
+        said: Vec<String>,
+    ) -> Arc<dyn ContextSource> {
+        Arc::new(source::CallSource::open(self.0.clone(), organization, caller, said))
     }
 
     /// The organization, from memory where it was read a moment ago.

@@ -103,7 +103,9 @@ impl Answerer for Built {
     fn write(&self, written: Written, limit: Duration) -> BoxFuture<'_, Result<String, NotWritten>> {
         Box::pin(async move {
             let Written { id, organization, caller, meter, earlier, text } = written;
-            let context = self.context.as_ref().map(|context| context.source(organization, caller));
+            let said = || earlier.iter().map(|(said, _)| said.clone()).collect();
+            let context = self.context.as_ref();
+            let context = context.map(|context| context.source_after(organization, caller, said()));
             let question = core::Question { session: SessionId(id), earlier, text, meter, context };
             self.engine.answer(question, limit).await.map_err(|error| {
                 tracing::warn!(conversation = %id, %error, "a written question was not answered");

@@ -11,7 +11,7 @@ use voice_core::llm::{FinishReason, LanguageModel, LlmEvent, LlmRequest, Role};
 use voice_core::metrics::Measure;
 use voice_core::session::Engine;
 use voice_core::sim::{ScriptedStt, ScriptedTts};
-use voice_server::context::{ContextFactory, SampleListings};
+use voice_server::context::{ContextFactory, StoredListings};
 use voice_server::data::OrganizationSettings;
 use voice_server::engine::Built;
 use voice_server::metrics::Metrics;
@@ -63,7 +63,8 @@ impl Office {
             .expect("an engine");
         let server = Server::over(
             |store| {
-                let context = ContextFactory::new(store, Arc::new(SampleListings), Metrics::default());
+                let listings = Arc::new(StoredListings::new(store.clone()));
+                let context = ContextFactory::new(store, listings, Metrics::default());
                 Arc::new(Built::whole(engine).with_context(context))
             },
             Wish::default(),

@@ -18,5 +18,6 @@ mod socket_calls;
 mod socket_refusals;
 mod socket_resume;
 mod socket_storing;
+mod stored_listings;
 mod talk_resume;
 mod virtual_caller;
