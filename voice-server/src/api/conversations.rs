@@ -308,6 +308,7 @@ pub(crate) struct Answered {
         (status = 404, description = "There is none, or it is another organization's"),
         (status = 409, description = "The call is going on by voice: send `text` on its socket; or a request with this \
                                       `Idempotency-Key` is being worked on"),
+        (status = 429, description = "The key's conversations have cost today what they may; or too many requests"),
         (status = 503, description = "The answerer does not answer; see `Retry-After`"),
     ),
 )]
@@ -328,6 +329,7 @@ pub async fn write(
     let _alone = app.writing.enter(id).ok_or_else(busy)?;
     once_for(&app, organization, asker, &parts, &body, async {
         let found = app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
+        let spending = who.spending(&app).await?;
         let begun = Timestamp::now();
         let earlier = found.turns.iter().rev().take(EARLIER).rev();
         let account = Account::start(app.prices.clone());
@@ -339,8 +341,17 @@ pub async fn write(
             earlier: earlier.map(|turn| (turn.said.clone(), turn.heard.clone())).collect(),
             text: text.clone(),
         };
-        let reply = app.answerer.write(written, ANSWER_LIMIT).await.map_err(not_written)?;
-        tracing::info!(conversation = %id, cost_usd = account.cost().usd(), "a written message was answered");
+        let reply = app.answerer.write(written, ANSWER_LIMIT).await;
+        // What did not come in time, or failed half way, was used all the same.
+        let cost = account.cost();
+        tracing::info!(conversation = %id, cost_usd = cost.usd(), "a written message was answered");
+        if !cost.is_empty() {
+            spending.spent(cost.micros).await;
+            if let Err(error) = app.store.add_cost(organization, id, cost.report, cost.micros).await {
+                tracing::error!(conversation = %id, %error, "what an answer cost was not stored");
+            }
+        }
+        let reply = reply.map_err(not_written)?;
         let since = |moment: Timestamp| {
             (moment.as_millis() - found.conversation.created_at.as_millis()).unsigned_abs()
         };

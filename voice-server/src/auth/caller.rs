@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::denials::Grounds;
 use super::identity::{self, Identity, Shown, client_address};
-use super::limits::{CallPlace, Counted};
+use super::limits::{CallPlace, Counted, Full, Spending};
 use super::rights::Right;
 use super::tickets::{Purpose, Spent, Ticket};
 use super::{keys, origins};
@@ -226,8 +226,27 @@ impl Caller {
     /// # Errors
     /// 429 where a limit is reached; the database fails.
     pub async fn place(&self, app: &App) -> Result<CallPlace, Problem> {
-        let now = Timestamp::now();
-        let day = now.as_millis().div_euclid(DAY_MS);
+        let (stored, day) = self.spent_today(app).await?;
+        app.auth
+            .limits
+            .open(&self.counted, self.address, stored, day)
+            .await
+            .map_err(|full| Problem::limited("too_many_calls", full.to_string(), 30))
+    }
+
+    /// By whom an answer in writing is paid.
+    ///
+    /// # Errors
+    /// 429 where today's calls have cost what they may; the database fails.
+    pub async fn spending(&self, app: &App) -> Result<Spending, Problem> {
+        let (stored, day) = self.spent_today(app).await?;
+        let full = |full: Full| Problem::limited("too_many_calls", full.to_string(), 30);
+        app.auth.limits.spend(&self.counted, self.address, stored, day).await.map_err(full)
+    }
+
+    /// What conversations that the key made today have cost by the database, and today, counted in days since 1970.
+    async fn spent_today(&self, app: &App) -> Result<(i64, u64), Problem> {
+        let day = Timestamp::now().as_millis().div_euclid(DAY_MS);
         let stored = match (self.counted.key, self.counted.key_spend) {
             (Some(key), Some(_)) => {
                 let since = Timestamp::from_millis(day * DAY_MS);
@@ -235,12 +254,7 @@ impl Caller {
             }
             _ => 0,
         };
-        let day = u64::try_from(day).unwrap_or_default();
-        app.auth
-            .limits
-            .open(&self.counted, self.address, stored, day)
-            .await
-            .map_err(|full| Problem::limited("too_many_calls", full.to_string(), 30))
+        Ok((stored, u64::try_from(day).unwrap_or_default()))
     }
 
     /// Uses up the ticket, if that is how the caller came. To be called once nothing else can refuse the call.

@@ -91,23 +91,13 @@ impl CallLimits {
         stored: i64,
         day: u64,
     ) -> Result<CallPlace, Full> {
-        // Calls of this machine are its operator's own.
-        let address = (counted.by_address && !locality::is_loopback(address)).then(|| group(address));
+        let address = counted_address(counted, address);
         let mut place = self.open_here(counted, address, stored, day)?;
         if !self.cache.is_shared() {
             return Ok(place);
         }
         // From here on what fails gives back what was got, since the place is dropped.
-        if let (Some(key), Some(most)) = (counted.key, counted.key_spend) {
-            if self.spent_everywhere(&spent_by_key(key, day), 0).await >= most {
-                return Err(Full::KeySpend);
-            }
-            if let Some(address) = address
-                && self.spent_everywhere(&spent_by_address(key, address, day), 0).await >= share(most)
-            {
-                return Err(Full::AddressSpend);
-            }
-        }
+        self.may_spend_everywhere(counted, address, day).await?;
         if let (Some(key), Some(most)) = (counted.key, counted.key_calls) {
             let lease = self.cache.lease(&format!("calls=key={key}"), most_of(most)).await;
             place.leases.extend(lease.map_err(|_| Full::KeyCalls)?);
@@ -133,15 +123,7 @@ impl CallLimits {
             if counted.key_calls.is_some_and(|most| open.by_key.get(&key).copied().unwrap_or(0) >= most) {
                 return Err(Full::KeyCalls);
             }
-            if let Some(most) = counted.key_spend {
-                if open.key_spent.get(&key).copied().unwrap_or(0).max(stored) >= most {
-                    return Err(Full::KeySpend);
-                }
-                let spent = address.and_then(|address| open.address_spent.get(&(key, address)).copied());
-                if spent.is_some_and(|spent| spent >= share(most)) {
-                    return Err(Full::AddressSpend);
-                }
-            }
+            open.may_spend(key, counted.key_spend, address, stored)?;
         }
         if let Some(address) = address {
             let calls = open.by_address.entry(address).or_default();
@@ -154,7 +136,8 @@ impl CallLimits {
             *open.by_key.entry(key).or_default() += 1;
         }
         drop(open);
-        Ok(CallPlace { limits: self.clone(), key: counted.key, address, day, leases: Vec::new() })
+        let spending = Spending { limits: self.clone(), key: counted.key, address, day };
+        Ok(CallPlace { spending, leases: Vec::new() })
     }
 
     /// Adds to what calls have cost on all servers, and gives the sum.
@@ -162,6 +145,51 @@ impl CallLimits {
         let micros = u32::try_from(micros.max(0)).unwrap_or(u32::MAX);
         let sum = self.cache.add(key, micros, A_DAY).await.unwrap_or_default();
         i64::try_from(sum).unwrap_or(i64::MAX)
+    }
+
+    /// Whether a written answer may cost something; it takes no call's place. The arguments are those of
+    /// [`CallLimits::open`].
+    ///
+    /// # Errors
+    /// See [`Full`].
+    pub async fn spend(
+        &self,
+        counted: &Counted,
+        address: IpAddr,
+        stored: i64,
+        day: u64,
+    ) -> Result<Spending, Full> {
+        let address = counted_address(counted, address);
+        {
+            let mut open = self.lock();
+            open.turn_to(day);
+            if let Some(key) = counted.key {
+                open.may_spend(key, counted.key_spend, address, stored)?;
+            }
+        }
+        if self.cache.is_shared() {
+            self.may_spend_everywhere(counted, address, day).await?;
+        }
+        Ok(Spending { limits: self.clone(), key: counted.key, address, day })
+    }
+
+    /// Whether what calls and written answers have cost on all servers leaves something to spend.
+    async fn may_spend_everywhere(
+        &self,
+        counted: &Counted,
+        address: Option<IpAddr>,
+        day: u64,
+    ) -> Result<(), Full> {
+        let (Some(key), Some(most)) = (counted.key, counted.key_spend) else { return Ok(()) };
+        if self.spent_everywhere(&spent_by_key(key, day), 0).await >= most {
+            return Err(Full::KeySpend);
+        }
+        if let Some(address) = address
+            && self.spent_everywhere(&spent_by_address(key, address, day), 0).await >= share(most)
+        {
+            return Err(Full::AddressSpend);
+        }
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
@@ -187,7 +215,39 @@ fn spent_by_address(key: Uuid, address: IpAddr, day: u64) -> Key {
     Key::new(Area::Count, Uuid::nil(), &format!("spent:{day}:{key}:{address}"))
 }
 
+/// The address that counts; those of this machine are its operator's own.
+fn counted_address(counted: &Counted, address: IpAddr) -> Option<IpAddr> {
+    (counted.by_address && !locality::is_loopback(address)).then(|| group(address))
+}
+
 impl Open {
+    fn may_spend(
+        &self,
+        key: Uuid,
+        most: Option<i64>,
+        address: Option<IpAddr>,
+        stored: i64,
+    ) -> Result<(), Full> {
+        let Some(most) = most else { return Ok(()) };
+        if self.key_spent.get(&key).copied().unwrap_or(0).max(stored) >= most {
+            return Err(Full::KeySpend);
+        }
+        let spent = address.and_then(|address| self.address_spent.get(&(key, address)).copied());
+        if spent.is_some_and(|spent| spent >= share(most)) {
+            return Err(Full::AddressSpend);
+        }
+        Ok(())
+    }
+
+    fn add_spent(&mut self, key: Uuid, address: Option<IpAddr>, micros: i64) {
+        let sum = self.key_spent.entry(key).or_default();
+        *sum = sum.saturating_add(micros.max(0));
+        if let Some(address) = address {
+            let sum = self.address_spent.entry((key, address)).or_default();
+            *sum = sum.saturating_add(micros.max(0));
+        }
+    }
+
     fn turn_to(&mut self, day: u64) {
         if self.day != day || self.address_spent.len() > REMEMBERED || self.key_spent.len() > REMEMBERED {
             self.day = day;
@@ -200,26 +260,31 @@ impl Open {
 /// One open call. Dropping it frees its place.
 #[derive(Debug)]
 pub struct CallPlace {
-    limits: CallLimits,
-    key: Option<Uuid>,
-    address: Option<IpAddr>,
-    day: u64,
+    spending: Spending,
     leases: Vec<Lease>,
 }
 
 impl CallPlace {
     /// Adds what the call cost, in millionths of a dollar.
     pub async fn spent(&self, micros: i64) {
+        self.spending.spent(micros).await;
+    }
+}
+
+/// By whom a call or a written answer is paid.
+#[derive(Clone, Debug)]
+pub struct Spending {
+    limits: CallLimits,
+    key: Option<Uuid>,
+    address: Option<IpAddr>,
+    day: u64,
+}
+
+impl Spending {
+    /// Adds what it cost, in millionths of a dollar.
+    pub async fn spent(&self, micros: i64) {
         let Some(key) = self.key else { return };
-        {
-            let mut open = self.limits.lock();
-            let sum = open.key_spent.entry(key).or_default();
-            *sum = sum.saturating_add(micros.max(0));
-            if let Some(address) = self.address {
-                let sum = open.address_spent.entry((key, address)).or_default();
-                *sum = sum.saturating_add(micros.max(0));
-            }
-        }
+        self.limits.lock().add_spent(key, self.address, micros);
         if !self.limits.cache.is_shared() {
             return;
         }
@@ -240,12 +305,13 @@ impl Drop for CallPlace {
                 }
             }
         }
-        let mut open = self.limits.lock();
-        if let Some(key) = self.key {
-            one_less(&mut open.by_key, &key);
+        let Spending { limits, key, address, .. } = &self.spending;
+        let mut open = limits.lock();
+        if let Some(key) = key {
+            one_less(&mut open.by_key, key);
         }
-        if let Some(address) = self.address {
-            one_less(&mut open.by_address, &address);
+        if let Some(address) = address {
+            one_less(&mut open.by_address, address);
         }
     }
 }
@@ -319,6 +385,13 @@ mod tests {
         assert_eq!(limits.open(&counted, far(1), 0, 1).await.err(), Some(Full::AddressSpend));
         limits.open(&counted, far(2), 0, 1).await.expect("room").spent(750).await;
         assert_eq!(limits.open(&counted, far(3), 0, 1).await.err(), Some(Full::KeySpend));
+        let written = limits.spend(&counted, far(3), 0, 1).await;
+        assert_eq!(written.err(), Some(Full::KeySpend), "written answers too");
         assert!(limits.open(&counted, far(1), 0, 2).await.is_ok(), "the next day");
+        limits.spend(&counted, far(1), 0, 2).await.expect("room").spent(250).await;
+        assert_eq!(limits.open(&counted, far(1), 0, 2).await.err(), Some(Full::AddressSpend));
+        let single = by_key(1, 1_000);
+        let _call = limits.open(&single, far(2), 0, 3).await.expect("room");
+        assert!(limits.spend(&single, far(2), 0, 3).await.is_ok(), "no call's place is taken");
     }
 }

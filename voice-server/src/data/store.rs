@@ -133,11 +133,23 @@ pub trait ConversationStore: Send + Sync {
     /// [`DataError::NotFound`] where the organization has no such conversation.
     fn append_turn(&self, organization: Uuid, conversation: Uuid, turn: Turn) -> Answer<'_, ()>;
 
-    /// Marks a conversation as ended; an ended one keeps its first end.
+    /// Marks a conversation as ended; an ended one keeps its first end. Its cost is added to what it cost before.
     ///
     /// # Errors
     /// [`DataError::NotFound`] where the organization has no such conversation.
     fn end_conversation(&self, organization: Uuid, conversation: Uuid, end: CallEnd) -> Answer<'_, ()>;
+
+    /// Adds what a written answer cost: `report` as [`CallEnd`] has it, and millionths of a dollar.
+    ///
+    /// # Errors
+    /// [`DataError::NotFound`] where the organization has no such conversation.
+    fn add_cost(
+        &self,
+        organization: Uuid,
+        conversation: Uuid,
+        report: serde_json::Value,
+        micros: i64,
+    ) -> Answer<'_, ()>;
 
     /// One conversation with its turns; `None` where the organization has none of this id.
     fn conversation(&self, organization: Uuid, id: Uuid) -> Answer<'_, Option<ConversationDetail>>;

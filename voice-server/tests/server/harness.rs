@@ -257,6 +257,7 @@ impl Upkeep for HeldStore {
 impl ConversationStore for HeldStore {
     hand_on!(in
         open_conversation(new: NewConversation) -> ();
+        add_cost(organization: Uuid, conversation: Uuid, report: Value, micros: i64) -> ();
         change_conversation(organization: Uuid, id: Uuid, change: ConversationChange, revision: Option<i64>) -> Conversation;
         history(organization: Uuid, caller: Caller, limit: u32) -> Vec<ConversationDetail>;
         performance(organization: Uuid, user: Uuid, from: Timestamp, to: Timestamp, zone: jiff::tz::TimeZone) -> Performance;

@@ -12,7 +12,7 @@ use voice_core::metrics::Measure;
 use voice_core::session::Engine;
 use voice_core::sim::{ScriptedStt, ScriptedTts};
 use voice_server::context::{ContextFactory, StoredListings};
-use voice_server::data::OrganizationSettings;
+use voice_server::data::{Accounts as _, DEMO_ORGANIZATION, OrganizationSettings, Timestamp};
 use voice_server::engine::Built;
 use voice_server::metrics::Metrics;
 
@@ -219,4 +219,43 @@ async fn what_a_call_cost_stands_in_its_report() {
     assert_eq!(stored["cost"], expected, "{stored}");
     let id = Uuid::parse_str(stored["id"].as_str().expect("an id")).expect("an id");
     assert_eq!(office.server.conversation(id).await["cost"]["totalUsd"], 0.6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_written_answers_cost_is_kept_with_the_conversation_and_counts_for_its_key() {
+    let office = Office::open().await;
+    let admin = Api::admin(&office.server).await;
+    let wish = json!({"kind": "publishable", "name": "Shop", "origins": ["https://shop.example"],
+                      "dailySpendMicros": 1_000_000});
+    let key = admin.post("/api/v1/keys", wish).await;
+    assert_eq!(key.status, 201, "{}", key.body);
+    let shop = Api::with_token(&office.server, key.body["key"].as_str().expect("a key").to_owned());
+    let origin = [("origin", "https://shop.example")];
+    let made = shop.send("POST", "/api/v1/conversations", &origin, Some(json!({}))).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let (id, ticket) = (made.body["id"].as_str().expect("an id"), made.body["ticket"].as_str().expect("one"));
+    let path = format!("/api/v1/conversations/{id}/messages?ticket={ticket}");
+    let write = async |text: &str| {
+        Api::anonymous(&office.server).send("POST", &path, &origin, Some(json!({"text": text}))).await
+    };
+    // 0.60 dollars each, of one that the key may cost a day.
+    for times in 1..=2_u64 {
+        assert_eq!(write(QUESTION).await.status, 200);
+        let stored = admin.get(&format!("/api/v1/conversations/{id}")).await.body;
+        assert_eq!(stored["status"], "active");
+        assert_eq!(stored["cost"]["totalUsd"], 0.6 * times as f64, "{stored}");
+        assert_eq!(stored["cost"]["items"].as_array().map(Vec::len), Some(1));
+        assert_eq!(stored["cost"]["items"][0]["quantity"], SPENT * times);
+    }
+    let refused = write(QUESTION).await;
+    assert_eq!(
+        (refused.status, refused.body["code"].as_str()),
+        (429, Some("too_many_calls")),
+        "{}",
+        refused.body
+    );
+    let key_id = Uuid::parse_str(key.body["id"].as_str().expect("an id")).expect("an id");
+    let since = Timestamp::from_millis(0);
+    let spent = office.server.store.spent_by_key(DEMO_ORGANIZATION, key_id, since).await.expect("summed");
+    assert_eq!(spent, 1_200_000);
 }

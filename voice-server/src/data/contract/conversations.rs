@@ -4,8 +4,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::super::{
-    Begun, CallEnd, Caller, ConversationChange, ConversationFilter, Cursor, DEMO_ORGANIZATION, DataError,
-    NewConversation, Speaker, Status, Store, Timestamp, Turn,
+    ApiKey, Begun, CallEnd, Caller, ConversationChange, ConversationFilter, Cursor, DEMO_ORGANIZATION,
+    DataError, KeyKind, NewApiKey, NewConversation, Speaker, Status, Store, Timestamp, Turn,
 };
 use super::{a_user, an_organization, conversation, turn};
 
@@ -15,6 +15,7 @@ pub(super) async fn all(store: &dyn Store) {
     turns_come_back_in_order_and_the_last_write_of_one_holds(store).await;
     a_transcript_holds_both_sides_and_leaves_out_empty_words(store).await;
     an_end_is_kept_and_so_is_its_cost(store).await;
+    what_answers_cost_is_added_before_and_after_the_end(store).await;
     another_organization_sees_and_changes_nothing(store).await;
     pages_hold_every_conversation_once_newest_first(store).await;
     odd_text_comes_back_as_it_went_in(store).await;
@@ -106,6 +107,51 @@ async fn an_end_is_kept_and_so_is_its_cost(store: &dyn Store) {
     assert_eq!(found.conversation.ended_at, Some(Timestamp::from_millis(50)));
     assert_eq!(found.conversation.cost, Some(json!({"totalUsd": 12})));
     assert_eq!(found.turns.len(), 1);
+}
+
+async fn what_answers_cost_is_added_before_and_after_the_end(store: &dyn Store) {
+    let id = Uuid::new_v4();
+    let key = Uuid::new_v4();
+    let stored = ApiKey {
+        id: key,
+        organization_id: DEMO_ORGANIZATION,
+        kind: KeyKind::Secret,
+        name: "Switchboard".into(),
+        hint: "sk_abc".into(),
+        origins: Vec::new(),
+        max_calls: None,
+        daily_spend_micros: None,
+        created_at: Timestamp::from_millis(1),
+        revoked_at: None,
+    };
+    store.add_key(NewApiKey { key: stored, hash: key.to_string() }).await.expect("added");
+    let new = NewConversation { key_id: Some(key), ..conversation(id, 1) };
+    store.open_conversation(new).await.expect("opened");
+    let report = |usd: f64, quantity: u64| {
+        json!({"totalUsd": usd, "items": [{"provider": "p", "model": "m", "what": "output", "quantity": quantity,
+                                          "unit": "tokens", "usd": usd}]})
+    };
+    let cost = async || {
+        store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("found").conversation.cost
+    };
+    let spent =
+        async || store.spent_by_key(DEMO_ORGANIZATION, key, Timestamp::from_millis(0)).await.expect("summed");
+    store.add_cost(DEMO_ORGANIZATION, id, report(0.25, 1), 250_000).await.expect("added");
+    assert_eq!((cost().await, spent().await), (Some(report(0.25, 1)), 250_000));
+    // The end of a call is added once, however often it is told.
+    for _ in 0..2 {
+        let end = CallEnd { at: Timestamp::from_millis(9), cost: Some(report(0.5, 2)), cost_micros: 500_000 };
+        store.end_conversation(DEMO_ORGANIZATION, id, end).await.expect("ended");
+    }
+    assert_eq!((cost().await, spent().await), (Some(report(0.75, 3)), 750_000));
+    store.add_cost(DEMO_ORGANIZATION, id, report(0.25, 1), 250_000).await.expect("added");
+    store
+        .end_conversation(DEMO_ORGANIZATION, id, CallEnd::at(Timestamp::from_millis(20)))
+        .await
+        .expect("ended");
+    assert_eq!((cost().await, spent().await), (Some(report(1.0, 4)), 1_000_000));
+    let unknown = store.add_cost(DEMO_ORGANIZATION, Uuid::new_v4(), report(1.0, 1), 1).await;
+    assert!(matches!(unknown, Err(DataError::NotFound)));
 }
 
 async fn another_organization_sees_and_changes_nothing(store: &dyn Store) {

@@ -75,6 +75,8 @@ pub(super) async fn nothing_of_one_organization_is_reached_from_another(store: &
     not_found(store.append_turn(other, call, turn(2)).await);
     tried("end_conversation");
     not_found(store.end_conversation(other, call, CallEnd::at(now)).await);
+    tried("add_cost");
+    not_found(store.add_cost(other, call, serde_json::json!({}), 5).await);
     tried("conversation");
     assert_eq!(store.conversation(other, call).await.expect("read"), None);
     tried("conversations");

@@ -60,7 +60,7 @@ pub struct Conversation {
     pub lead: bool,
     /// Viewings that were booked in it.
     pub viewings_booked: i64,
-    /// What its providers cost. `null` while it is going on.
+    /// What its providers cost, with what was written. `null` until a call is over or an answer was written.
     #[schema(value_type = Option<Object>)]
     pub cost: Option<serde_json::Value>,
     /// Grows with each change.

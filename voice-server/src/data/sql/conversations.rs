@@ -13,6 +13,7 @@ use super::super::super::{
 use super::accounts::{id_of, maybe_moment_of, moment_of};
 use super::words::{self, Search};
 use super::{Database, Db, Row, Work, dialect, performance};
+use crate::cost::added;
 
 /// A SELECT of all that a record holds, with its tail.
 macro_rules! of {
@@ -98,6 +99,34 @@ impl ConversationStore for Database {
         within(async move {
             let mut work = self.write(Scope::Of(organization)).await?;
             finish(&mut work, organization, conversation, Some(end)).await?;
+            work.commit().await
+        })
+    }
+
+    fn add_cost(
+        &self,
+        organization: Uuid,
+        conversation: Uuid,
+        report: serde_json::Value,
+        micros: i64,
+    ) -> Answer<'_, ()> {
+        within(async move {
+            let mut work = self.write(Scope::Of(organization)).await?;
+            // The row is taken before it is read, so that nothing that is added meanwhile is lost.
+            let query = work.query(
+                "UPDATE conversations SET cost_micros = cost_micros + $3 WHERE id = $1 AND organization_id = $2",
+            );
+            let query = query.bind(Id(conversation)).bind(Id(organization)).bind(micros);
+            if query.execute(work.on()).await?.rows_affected() == 0 {
+                return Err(DataError::NotFound);
+            }
+            let found = self::conversation(&mut work, organization, conversation).await?;
+            let found = found.ok_or(DataError::NotFound)?;
+            let query =
+                work.query("UPDATE conversations SET cost = $3 WHERE id = $1 AND organization_id = $2");
+            let report = added(found.cost.as_ref(), &report);
+            let query = query.bind(Id(conversation)).bind(Id(organization)).bind(Json(report));
+            query.execute(work.on()).await?;
             work.commit().await
         })
     }
@@ -283,12 +312,21 @@ pub(super) async fn finish(
     id: Uuid,
     end: Option<CallEnd>,
 ) -> Result<(), DataError> {
+    // The row is taken before it is read, so that no cost that is added meanwhile is lost.
+    let query = work.query("UPDATE conversations SET status = status WHERE id = $1 AND organization_id = $2");
+    query.bind(Id(id)).bind(Id(organization)).execute(work.on()).await?;
     let found = detail(work, organization, id).await?.ok_or(DataError::NotFound)?;
     let last = found.turns.iter().map(|turn| turn.reply_started_ms).max().unwrap_or_default();
     let end = end.unwrap_or_else(|| CallEnd::at(found.conversation.created_at.plus_millis(last)));
+    // The first end has the call's cost; an end that is told again has it too.
+    let is_first = found.conversation.status == Status::Active || found.conversation.cost.is_none();
+    let (cost, micros) = match (end.cost, &found.conversation.cost) {
+        (Some(cost), before) if is_first => (Some(added(before.as_ref(), &cost)), end.cost_micros),
+        _ => (None, 0),
+    };
     let query = work.query(
         "UPDATE conversations SET transcript = $3, status = $4, ended_at = coalesce(ended_at, $5),
-             cost = coalesce(cost, $6), cost_micros = CASE WHEN cost IS NULL THEN $7 ELSE cost_micros END
+             cost = coalesce($6, cost), cost_micros = cost_micros + $7
          WHERE id = $1 AND organization_id = $2",
     );
     let query = query
@@ -297,8 +335,8 @@ pub(super) async fn finish(
         .bind(Json(found.transcript))
         .bind(Status::Ended.as_str())
         .bind(Moment(end.at))
-        .bind(end.cost.map(Json))
-        .bind(end.cost_micros);
+        .bind(cost.map(Json))
+        .bind(micros);
     query.execute(work.on()).await?;
     Ok(())
 }
