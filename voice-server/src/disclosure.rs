@@ -19,14 +19,20 @@ pub fn first_words(settings: &OrganizationSettings, language: &str) -> Option<St
     Some(if is_required(region) { plain } else { polite }.to_owned())
 }
 
-/// Where a caller must be told in clear words, by the ISO 3166 code of the country or its part.
+/// Where a caller is told in clear words, by the ISO 3166 code of the country or its part: where a law asks for it, or makes him
+/// safe who does. Read on 2026-11-27 in copies of the laws and in what lawyers wrote about them; check them before you rely
+/// on them.
 ///
-/// - US-CA: Business and Professions Code, section 17941 (bots in sales), in force since 2019-07-01.
-/// - US-UT: Utah Code 13-75-103 (generative AI; where asked, and at once in regulated occupations), since 2024-05-01. A real
-///   estate licence is a regulated occupation.
-/// - US-ME: 10 MRS chapter 239, section 1500-DD (AI chatbots in trade), since 2025-09-24.
-/// - EU members, and Iceland, Liechtenstein, Norway with them: Regulation (EU) 2024/1689, article 50(1), from 2026-08-02.
-/// - KR: AI Basic Act, article 31, since 2026-01-22.
+/// - US-CA: Business and Professions Code, section 17941, since 2019-07-01. It forbids a bot that misleads about what it is in
+///   order to sell, "online"; whether that is a telephone call is not settled. Who tells is safe.
+/// - US-UT: Utah Code 13-77-103, since 2025-05-07 (numbered 13-75-103 when it was enacted; the first such law, of
+///   2024-05-01, stood in 13-2-12). A machine tells when it is clearly asked; in a regulated occupation, which a real estate
+///   licence is, at the start of the call where the interaction is one of high risk. Who tells at the start is safe: 13-77-104.
+/// - US-ME: 10 MRS section 1500-DD (Public Law 2025, chapter 294), chatbots in trade, spoken ones too. In force since late
+///   September 2025: sources have the 23rd or the 24th.
+/// - EU members, and Iceland, Liechtenstein, Norway: Regulation (EU) 2024/1689, article 50(1), since 2026-08-02; the amendments of
+///   2026 did not put it off. That it applies in those three, which needs a decision of the EEA, could not be confirmed.
+/// - KR: the AI Basic Act, article 31(1), since 2026-01-22.
 fn is_required(region: &str) -> bool {
     let region = region.to_ascii_uppercase();
     let country = region.split('-').next().unwrap_or_default();

@@ -137,14 +137,14 @@ mod tests {
         meter.count("openai", "gpt-4o-mini", Measure::Input, true).add(1_000);
         meter.count("openai", "new-model", Measure::Output, false).add(5);
         let cost = account.cost();
-        assert_eq!(cost.micros, 10_000 + 3_850 + 150);
+        assert_eq!(cost.micros, 10_000 + 2_400 + 150);
         assert_eq!(
             cost.report,
-            json!({"totalUsd": 0.014, "items": [
+            json!({"totalUsd": 0.01255, "items": [
                 {"provider": "elevenlabs", "model": "eleven_turbo_v2", "what": "speech", "quantity": 200,
                  "unit": "characters", "usd": 0.01},
                 {"provider": "deepgram", "model": "nova-3", "what": "recognition", "quantity": 30.0,
-                 "unit": "seconds", "usd": 0.00385},
+                 "unit": "seconds", "usd": 0.0024},
                 {"provider": "openai", "model": "gpt-4o-mini", "what": "input", "quantity": 1_000,
                  "unit": "tokens", "usd": 0.00015, "estimated": true},
                 {"provider": "openai", "model": "new-model", "what": "output", "quantity": 5,
