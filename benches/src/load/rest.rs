@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use voice_server::app::App;
 use voice_server::auth::demo;
-use voice_server::data::{ConversationFilter, DEMO_ORGANIZATION, Store};
+use voice_server::data::{ConversationFilter, DEMO_ORGANIZATION, Store, Timestamp};
 use voice_server::engine::Built;
 use voice_server::shutdown;
 
@@ -369,6 +369,19 @@ async fn alone(options: &Options, store: &dyn Store) -> Result<Value, Error> {
             store.conversations(DEMO_ORGANIZATION, filter, None, 20).await?;
             times.entry(kind).or_default().push(begun.elapsed().as_secs_f64() * 1e3);
         }
+        let (agent, month) = (made::agent_id(dice.roll(made::AGENTS) as u64), dice.roll(11) as i64);
+        let end = Timestamp::from_millis(made::NOW - month * 30 * 86_400_000);
+        let begun = Instant::now();
+        store
+            .performance(
+                DEMO_ORGANIZATION,
+                agent,
+                end.minus_millis(28 * 86_400_000),
+                end,
+                jiff::tz::TimeZone::UTC,
+            )
+            .await?;
+        times.entry("performance").or_default().push(begun.elapsed().as_secs_f64() * 1e3);
         let id = made::conversation_id(dice.roll(options.conversations as usize) as u64);
         let begun = Instant::now();
         let found = store.conversation(DEMO_ORGANIZATION, id).await?;

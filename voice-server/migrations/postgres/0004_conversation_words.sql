@@ -1,8 +1,10 @@
 -- Conversations by the words that were said in them, in place of an index over turns: one row a conversation.
--- Each word stands behind its organization's mark.
+-- Each word stands behind its organization's mark. `place` orders as lists of conversations do: the moment in milliseconds and
+-- the first 20 bits of the id, or a little behind where that is taken.
 
 CREATE TABLE conversation_words (
-    conversation_id UUID     PRIMARY KEY REFERENCES conversations (id) ON DELETE CASCADE,
+    place           BIGINT   PRIMARY KEY,
+    conversation_id UUID     NOT NULL UNIQUE REFERENCES conversations (id) ON DELETE CASCADE,
     words           TSVECTOR NOT NULL
 );
 CREATE INDEX conversation_words_of ON conversation_words USING GIN (words);

@@ -65,15 +65,15 @@ mod dialect {
         format!("w.{}", has_words(words, begun))
     }
 
-    /// Ids of the conversations with these words, by the index.
+    /// `place` and `conversation_id` of those with these words, by the index; what follows is the rest of the condition.
     pub(super) fn who_says(words: &[String], begun: bool) -> String {
-        format!("SELECT w.conversation_id FROM conversation_words w WHERE {}", says(words, begun))
+        let says = says(words, begun);
+        format!("SELECT w.place, w.conversation_id FROM conversation_words w WHERE {says} AND w.place ")
     }
+    pub(super) const WHO_SAYS_LAST: &str = " ORDER BY w.place DESC";
 
-    /// Keeps the words `$2` of conversation `$1`.
-    pub(super) const KEEP_WORDS: &str = "INSERT INTO conversation_words (conversation_id, words)
-         VALUES ($1, array_to_tsvector(string_to_array($2, ' ')))
-         ON CONFLICT (conversation_id) DO UPDATE SET words = excluded.words";
+    /// The words `$1` as they are kept.
+    pub(super) const KEPT_WORDS: &str = "array_to_tsvector(string_to_array($1, ' '))";
 
     /// By which index a table is read: the planner knows.
     pub(super) fn by_index(_: &str) -> String {

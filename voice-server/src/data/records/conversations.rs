@@ -248,6 +248,13 @@ pub struct ConversationFilter {
     pub words: Vec<String>,
 }
 
+impl ConversationFilter {
+    /// Whether anything but words narrows the list.
+    pub(in super::super) fn has_more_than_words(&self) -> bool {
+        Self { words: Vec::new(), ..self.clone() } != Self::default()
+    }
+}
+
 /// Who called, as far as it is sure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {

@@ -17,12 +17,12 @@ use crate::cost::added;
 
 /// A SELECT of all that a record holds, with its tail.
 macro_rules! of {
-    (conversation) => {
-        "SELECT id, organization_id, CAST(status AS TEXT) AS status, client_phone, phone_trusted, created_at, ended_at, \
-         metadata, user_id, notes, lead, viewings_booked, cost, revision FROM "
-    };
     (conversation $tail:literal) => {
-        concat!(of!(conversation), "conversations ", $tail)
+        concat!(
+            "SELECT id, organization_id, CAST(status AS TEXT) AS status, client_phone, phone_trusted, created_at, ended_at, \
+             metadata, user_id, notes, lead, viewings_booked, cost, revision FROM conversations ",
+            $tail
+        )
     };
     (turn $tail:literal) => {
         concat!(
@@ -152,7 +152,7 @@ impl ConversationStore for Database {
                 return Search::new(organization, &filter, cursor, limit).find(&mut work).await;
             }
             let mut query = QueryBuilder::new("");
-            push_list(&mut query, None, organization, &filter, cursor);
+            push_list(&mut query, &[], organization, &filter, cursor);
             // One entry more than asked tells whether a further page exists.
             query.push(" LIMIT ").push_bind(i64::from(limit) + 1);
             let rows = work.built(&mut query).fetch_all(work.on()).await?;
@@ -200,7 +200,7 @@ impl ConversationStore for Database {
             };
             let filter = ConversationFilter { status: Some(Status::Ended), ..filter };
             let mut query = QueryBuilder::new("");
-            push_list(&mut query, None, organization, &filter, None);
+            push_list(&mut query, &[], organization, &filter, None);
             query.push(" LIMIT ").push_bind(i64::from(limit));
             let rows = work.built(&mut query).fetch_all(work.on()).await?;
             let mut found = Vec::with_capacity(rows.len());
@@ -257,25 +257,23 @@ impl ConversationStore for Database {
     }
 }
 
-/// A list by everything but words; its limit is to follow. `among`: a statement that gives each `conversation_id` of those
-/// which are looked at, once.
+/// A list by everything but words; its limit is to follow. `among`: of these alone.
 pub(super) fn push_list(
     query: &mut QueryBuilder<Db>,
-    among: Option<&str>,
+    among: &[Uuid],
     organization: Uuid,
     filter: &ConversationFilter,
     cursor: Option<Cursor>,
 ) {
-    query.push(of!(conversation));
-    match among {
-        None => query.push("conversations WHERE organization_id = "),
-        // In this order, which SQLite takes as it stands.
-        Some(among) => query
-            .push("(")
-            .push(among)
-            .push(") v CROSS JOIN conversations WHERE id = v.conversation_id AND organization_id = "),
-    };
-    query.push_bind(Id(organization));
+    query.push(of!(conversation "WHERE organization_id = ")).push_bind(Id(organization));
+    if !among.is_empty() {
+        query.push(" AND id IN (");
+        let mut list = query.separated(", ");
+        for id in among {
+            list.push_bind(Id(*id));
+        }
+        query.push(")");
+    }
     if let Some(status) = filter.status {
         // One of two words, and not bound: to the database a bound text is no status.
         query.push(" AND status = '").push(status.as_str()).push("'");

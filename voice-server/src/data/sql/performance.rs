@@ -33,7 +33,7 @@ pub(super) async fn of(
             "SELECT c.created_at, c.ended_at, c.lead, c.viewings_booked,
                  count(*) FILTER (WHERE t.interrupted AND NOT t.by_person) AS interruptions,
                  string_agg(CAST(t.total_ms AS TEXT), ',')
-                     FILTER (WHERE t.said <> '' AND t.reply <> '' AND NOT t.by_person) AS answers
+                     FILTER (WHERE t.answered AND NOT t.by_person) AS answers
              FROM conversations c LEFT JOIN turns t ON t.conversation_id = c.id
              WHERE c.organization_id = $1 AND c.user_id = $2 AND c.created_at >= $3 AND c.created_at < $4
              GROUP BY c.id",

@@ -1,9 +1,9 @@
 //! Conversations by what was said in them.
 //!
 //! Newest first, and mostly found by going through the newest ones: a word that many conversations have stands in some of
-//! them. One that hardly any of these has is rare, and those that have it are taken from the index of words and put in
-//! order. What lies between is looked for on, up to [`LONG_WALK`] conversations; then the page ends early, with a cursor
-//! from where it goes on. So a search takes bounded time, and a list that is read to its end holds everything once.
+//! them. The others are rare enough to be taken from the index of words, which has them in the same order, up to
+//! [`MOST_WITH_WORDS`]; where nearly all of these are left out by another condition, the page ends early, with a cursor from
+//! where it goes on. So a search takes bounded time, and a list that is read to its end holds everything once.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use super::super::super::facts;
 use super::super::super::types::Id;
-use super::super::super::{Conversation, ConversationFilter, Conversations, Cursor, DataError, Page};
-use super::accounts::id_of;
+use super::super::super::{
+    Conversation, ConversationFilter, Conversations, Cursor, DataError, Page, Timestamp,
+};
+use super::accounts::{id_of, moment_of};
 use super::conversations::{self, conversation_of};
 use super::{Db, Work, dialect};
 
@@ -24,14 +26,16 @@ const fn scaled(conversations: i64) -> i64 {
 
 /// Conversations that are gone through at first.
 const SHORT_WALK: i64 = scaled(300);
-/// Words that at most one of so many has are rare.
-const RARE: usize = 64;
-/// Conversations that are gone through after that, at most.
-const LONG_WALK: i64 = scaled(6_000);
-/// Conversations that are taken from the index of words at most.
-const MOST_WITH_WORDS: i64 = scaled(3_000);
+/// Conversations that are taken from the index of words at most, and at once where there are other conditions.
+const MOST_WITH_WORDS: usize = scaled(3_000) as usize;
+const AT_ONCE: usize = scaled(200) as usize;
 /// A begun word has at least so many letters; a shorter one is a whole word, since it begins too many.
 const BEGUN_FROM: usize = 3;
+/// Bits of an id that tell conversations of one millisecond apart, and the last millisecond that leaves room for them.
+const BITS_OF_ID: u32 = 20;
+const MOST_MILLIS: i64 = (1 << (62 - BITS_OF_ID)) - 1;
+/// Places that are tried where a conversation's own is taken, which happens to one of a million pairs.
+const PLACES_TRIED: i64 = 8;
 /// Words of one conversation that are kept at most; a day of talk has fewer.
 const MOST_WORDS: usize = 20_000;
 /// A search for words.
@@ -66,24 +70,33 @@ impl<'f> Search<'f> {
             // Words were asked for, and they are nothing but signs.
             return Ok(Page { items: Vec::new(), next: None });
         }
-        let mut found = self.walk(work, self.after, SHORT_WALK).await?;
+        let mut found = self.walk(work).await?;
         if self.is_page(&found) {
             return Ok(self.page(found));
         }
-        let Some(end) = self.end_of_walk(work, self.after, SHORT_WALK).await? else {
+        let Some(mut end) = self.end_of_walk(work).await? else {
             return Ok(self.page(found));
         };
-        if found.len() * RARE <= SHORT_WALK as usize
-            && let Some(gathered) = self.gather(work).await?
-        {
-            return Ok(self.page(gathered));
+        super::search::by_index_alone(work).await?;
+        let mut seen = 0;
+        while seen < MOST_WITH_WORDS {
+            let most = if self.filter.has_more_than_words() {
+                AT_ONCE
+            } else {
+                self.limit as usize + 1 - found.len()
+            };
+            let candidates = self.next_by_index(work, end, most).await?;
+            let Some(last) = candidates.last() else { return Ok(self.page(found)) };
+            (end, seen) = (*last, seen + candidates.len());
+            let among: Vec<Uuid> = candidates.iter().map(|candidate| candidate.id).collect();
+            let mut query = QueryBuilder::new("");
+            conversations::push_list(&mut query, &among, self.organization, self.filter, None);
+            found.extend(read(work, &mut query).await?);
+            if self.is_page(&found) || candidates.len() < most {
+                return Ok(self.page(found));
+            }
         }
-        found.extend(self.walk(work, Some(end), LONG_WALK).await?);
-        if self.is_page(&found) {
-            return Ok(self.page(found));
-        }
-        let next = self.end_of_walk(work, Some(end), LONG_WALK).await?;
-        Ok(Page { items: found, next })
+        Ok(Page { items: found, next: Some(end) })
     }
 
     /// Whether these are more than the page holds, so that its end is known.
@@ -95,52 +108,50 @@ impl<'f> Search<'f> {
         Page::of(found, self.limit, |last| Cursor { created_at: last.created_at, id: last.id })
     }
 
-    /// Those with the words among the next `budget` conversations after `after`, at most one more than the page holds.
-    async fn walk(
-        &self,
-        work: &mut Work,
-        after: Option<Cursor>,
-        budget: i64,
-    ) -> Result<Vec<Conversation>, DataError> {
+    /// Those with the words among the next [`SHORT_WALK`] conversations, at most one more than the page holds.
+    async fn walk(&self, work: &mut Work) -> Result<Vec<Conversation>, DataError> {
         // The outer statement keeps the inner one's order, and stops it when it has enough.
         let mut query = QueryBuilder::new("SELECT c.* FROM (");
-        conversations::push_list(&mut query, None, self.organization, self.filter, after);
-        query.push(" LIMIT ").push(budget).push(") c WHERE (SELECT ");
+        conversations::push_list(&mut query, &[], self.organization, self.filter, self.after);
+        query.push(" LIMIT ").push(SHORT_WALK).push(") c WHERE (SELECT ");
         query.push(dialect::says(&self.words, self.begun));
         query.push(" FROM conversation_words w WHERE w.conversation_id = c.id) LIMIT ").push(self.limit + 1);
         read(work, &mut query).await
     }
 
-    /// The last of the next `budget` conversations; `None` where there are fewer.
-    async fn end_of_walk(
-        &self,
-        work: &mut Work,
-        after: Option<Cursor>,
-        budget: i64,
-    ) -> Result<Option<Cursor>, DataError> {
+    /// The last of these conversations; `None` where there are fewer.
+    async fn end_of_walk(&self, work: &mut Work) -> Result<Option<Cursor>, DataError> {
         let mut query = QueryBuilder::new("");
-        conversations::push_list(&mut query, None, self.organization, self.filter, after);
-        query.push(" LIMIT 1 OFFSET ").push(budget - 1);
+        conversations::push_list(&mut query, &[], self.organization, self.filter, self.after);
+        query.push(" LIMIT 1 OFFSET ").push(SHORT_WALK - 1);
         let last = read(work, &mut query).await?.pop();
         Ok(last.map(|last| Cursor { created_at: last.created_at, id: last.id }))
     }
 
-    /// The page out of all that the index of words has; `None` where these are too many.
-    async fn gather(&self, work: &mut Work) -> Result<Option<Vec<Conversation>>, DataError> {
-        super::search::by_index_alone(work).await?;
-        let who = dialect::who_says(&self.words, self.begun);
-        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (");
-        query.push(&who).push(" LIMIT ").push(MOST_WITH_WORDS + 1).push(") s");
-        let row = work.once(&mut query).fetch_one(work.on()).await?;
-        if row.try_get::<i64, _>("candidates")? > MOST_WITH_WORDS {
-            return Ok(None);
-        }
-        let mut query = QueryBuilder::new("");
-        let who = format!("{who} LIMIT {MOST_WITH_WORDS}");
-        conversations::push_list(&mut query, Some(&who), self.organization, self.filter, self.after);
-        query.push(" LIMIT ").push(self.limit + 1);
-        read(work, &mut query).await.map(Some)
+    /// The next `most` conversations with the words behind `after`, whatever else is asked.
+    async fn next_by_index(
+        &self,
+        work: &mut Work,
+        after: Cursor,
+        most: usize,
+    ) -> Result<Vec<Cursor>, DataError> {
+        let mut query = QueryBuilder::<Db>::new(dialect::who_says(&self.words, self.begun));
+        query.push("< ").push(place(after.created_at, after.id)).push(dialect::WHO_SAYS_LAST);
+        query.push(" LIMIT ").push(most);
+        let rows = work.once(&mut query).fetch_all(work.on()).await?;
+        rows.iter()
+            .map(|row| {
+                let created_at = Timestamp::from_millis(row.try_get::<i64, _>("place")? >> BITS_OF_ID);
+                Ok(Cursor { created_at, id: id_of(row, "conversation_id")? })
+            })
+            .collect()
     }
+}
+
+/// Where a conversation stands among all.
+fn place(created_at: Timestamp, id: Uuid) -> i64 {
+    let of_id = (id.as_u128() >> (128 - BITS_OF_ID)) as i64;
+    (created_at.as_millis().clamp(0, MOST_MILLIS) << BITS_OF_ID) | of_id
 }
 
 async fn read(work: &mut Work, query: &mut QueryBuilder<Db>) -> Result<Vec<Conversation>, DataError> {
@@ -162,9 +173,29 @@ pub(super) async fn keep(work: &mut Work, organization: Uuid, conversation: Uuid
         text.push_str(if text.is_empty() { "" } else { " " });
         text.push_str(word);
     }
-    let query = work.query(dialect::KEEP_WORDS);
-    let query = query.bind(Id(conversation)).bind(facts::marked(organization, &text));
-    query.execute(work.on()).await?;
+    let marked = facts::marked(organization, &text);
+    let kept = dialect::KEPT_WORDS;
+    let mut query = QueryBuilder::<Db>::new("UPDATE conversation_words SET words = ");
+    query.push(kept).push(" WHERE conversation_id = $2");
+    let update = work.built(&mut query).bind(marked.clone()).bind(Id(conversation));
+    if update.execute(work.on()).await?.rows_affected() > 0 {
+        return Ok(());
+    }
+    let query = work.query("SELECT created_at FROM conversations WHERE id = $1").bind(Id(conversation));
+    let row = query.fetch_one(work.on()).await?;
+    let place = place(moment_of(&row, "created_at")?, conversation);
+    for further in 0..PLACES_TRIED {
+        let mut query = QueryBuilder::<Db>::new(
+            "INSERT INTO conversation_words (words, conversation_id, place) VALUES (",
+        );
+        query.push(kept).push(", $2, $3) ON CONFLICT DO NOTHING");
+        let insert = work.built(&mut query).bind(marked.clone()).bind(Id(conversation)).bind(place + further);
+        if insert.execute(work.on()).await?.rows_affected() > 0 {
+            return Ok(());
+        }
+    }
+    // Ids that were chosen so as to meet: they are not found by words, and nothing else is lost.
+    tracing::warn!(%conversation, "a conversation has no place in the index of words");
     Ok(())
 }
 

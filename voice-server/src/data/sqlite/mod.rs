@@ -41,9 +41,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers do not wait for the writer nor for each other; four are more than two cores can use.
 const READERS: u32 = 4;
 /// Pages that each reader keeps, in KiB (negative, as SQLite wants it).
-const CACHE: &str = "-16384";
-/// Bytes of the file that are read through memory instead of calls.
-const MAPPED: &str = "1073741824";
+const CACHE: &str = "-65536";
+/// Bytes of the file that are read through memory instead of calls: as many as SQLite maps at most.
+const MAPPED: &str = "2147418112";
 
 /// What this database has in words of its own.
 mod dialect {
@@ -61,20 +61,20 @@ mod dialect {
         words.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// Ids of the conversations with these words, by the index.
+    /// `place` and `conversation_id` of those with these words, by the index; what follows is the rest of the condition.
     pub(super) fn who_says(words: &[String], begun: bool) -> String {
         let star = if begun { "*" } else { "" };
         format!(
-            "SELECT w.conversation_id FROM conversation_index i CROSS JOIN conversation_words w ON w.number = i.rowid \
-             WHERE conversation_index MATCH '{}{star}'",
+            "SELECT w.place, w.conversation_id FROM conversation_index i
+             CROSS JOIN conversation_words w ON w.place = i.rowid
+             WHERE conversation_index MATCH '{}{star}' AND i.rowid ",
             words.join(" ")
         )
     }
+    pub(super) const WHO_SAYS_LAST: &str = " ORDER BY i.rowid DESC";
 
-    /// Keeps the words `$2` of conversation `$1`.
-    pub(super) const KEEP_WORDS: &str =
-        "INSERT INTO conversation_words (conversation_id, words) VALUES ($1, ' ' || $2 || ' ')
-         ON CONFLICT (conversation_id) DO UPDATE SET words = excluded.words";
+    /// The words `$1` as they are kept.
+    pub(super) const KEPT_WORDS: &str = "' ' || $1 || ' '";
 
     /// By which index a table is read.
     pub(super) fn by_index(index: &str) -> String {
