@@ -67,10 +67,11 @@ pub(super) async fn filled(options: &Options) -> Result<Filled, Error> {
                     let text = conversations_of(part, conversations, options.database);
                     connection.execute(AssertSqlSafe(format!("BEGIN; {text}; COMMIT"))).await?;
                 }
-                index_words(&*store).await?;
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
                 connection.close().await?;
             }
+            // Also where the database was filled before there was an index.
+            index_words(&*store).await?;
             Filled { store, config, properties_per_second: speed, _postgres: None }
         }
         Kind::Postgres => {
@@ -99,7 +100,8 @@ pub(super) async fn filled(options: &Options) -> Result<Filled, Error> {
                     connection.execute(AssertSqlSafe(text)).await?;
                 }
                 connection.close().await?;
-                index_words(&*store).await?;
+            }
+            if index_words(&*store).await? > 0 {
                 server.sql("rest", "VACUUM ANALYZE")?;
             }
             Filled { store, config, properties_per_second: speed, _postgres: Some(server) }
@@ -128,7 +130,7 @@ fn parts(total: u64, size: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
 }
 
 /// Puts the words of all conversations into their index, as a server does with those of before there was one.
-async fn index_words(store: &dyn Store) -> Result<(), Error> {
+async fn index_words(store: &dyn Store) -> Result<u64, Error> {
     let (begun, mut indexed) = (Instant::now(), 0);
     loop {
         match store.index_words(INDEXED_AT_ONCE).await? {
@@ -136,8 +138,10 @@ async fn index_words(store: &dyn Store) -> Result<(), Error> {
             more => indexed += more,
         }
     }
-    println!("  words of {indexed} conversations, {:.0} s", begun.elapsed().as_secs_f64());
-    Ok(())
+    if indexed > 0 {
+        println!("  words of {indexed} conversations, {:.0} s", begun.elapsed().as_secs_f64());
+    }
+    Ok(indexed)
 }
 
 /// Whose conversations they are.
