@@ -65,10 +65,10 @@ mod dialect {
         format!("w.{}", has_words(words, begun))
     }
 
-    /// `place` and `conversation_id` of those with these words, by the index; what follows is the rest of the condition.
+    /// What follows FROM: those with these words, by the index, as `w`; then comes a comparison of the place.
     pub(super) fn who_says(words: &[String], begun: bool) -> String {
         let says = says(words, begun);
-        format!("SELECT w.place, w.conversation_id FROM conversation_words w WHERE {says} AND w.place ")
+        format!("conversation_words w WHERE {says} AND w.place ")
     }
     pub(super) const WHO_SAYS_LAST: &str = " ORDER BY w.place DESC";
 

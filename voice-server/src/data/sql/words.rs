@@ -29,6 +29,8 @@ const SHORT_WALK: i64 = scaled(300);
 /// Conversations that are taken from the index of words at most, and at once where there are other conditions.
 const MOST_WITH_WORDS: usize = scaled(3_000) as usize;
 const AT_ONCE: usize = scaled(200) as usize;
+/// A begun word is frequent where more than one of so many of the newest conversations have it.
+const FREQUENT: i64 = 16;
 /// A begun word has at least so many letters; a shorter one is a whole word, since it begins too many.
 const BEGUN_FROM: usize = 3;
 /// Bits of an id that tell conversations of one millisecond apart, and the last millisecond that leaves room for them.
@@ -78,25 +80,44 @@ impl<'f> Search<'f> {
             return Ok(self.page(found));
         };
         super::search::by_index_alone(work).await?;
+        let by_index = self.by_index(work).await?;
         let mut seen = 0;
         while seen < MOST_WITH_WORDS {
-            let most = if self.filter.has_more_than_words() {
-                AT_ONCE
-            } else {
-                self.limit as usize + 1 - found.len()
-            };
-            let candidates = self.next_by_index(work, end, most).await?;
-            let Some(last) = candidates.last() else { return Ok(self.page(found)) };
+            let is_all = !self.filter.has_more_than_words() && by_index.len() == self.words.len();
+            let most = if is_all { self.limit as usize + 1 - found.len() } else { AT_ONCE };
+            let candidates = self.next_by_index(work, by_index, end, most).await?;
+            let Some((last, _)) = candidates.last() else { return Ok(self.page(found)) };
             (end, seen) = (*last, seen + candidates.len());
-            let among: Vec<Uuid> = candidates.iter().map(|candidate| candidate.id).collect();
-            let mut query = QueryBuilder::new("");
-            conversations::push_list(&mut query, &among, self.organization, self.filter, None);
-            found.extend(read(work, &mut query).await?);
+            let among: Vec<Uuid> = candidates.iter().filter(|(_, says)| *says).map(|(c, _)| c.id).collect();
+            if !among.is_empty() {
+                let mut query = QueryBuilder::new("");
+                conversations::push_list(&mut query, &among, self.organization, self.filter, None);
+                found.extend(read(work, &mut query).await?);
+            }
             if self.is_page(&found) || candidates.len() < most {
                 return Ok(self.page(found));
             }
         }
         Ok(Page { items: found, next: Some(end) })
+    }
+
+    /// The words that the index is asked for: all, but the last one where it is only begun, not alone, and frequent. Of what
+    /// a begun word may become the index puts everything together before it gives the first.
+    async fn by_index(&self, work: &mut Work) -> Result<&[String], DataError> {
+        let Some((last, others)) =
+            self.words.split_last().filter(|(_, others)| self.begun && !others.is_empty())
+        else {
+            return Ok(&self.words);
+        };
+        let all = ConversationFilter::default();
+        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS with_word FROM (");
+        conversations::push_list(&mut query, &[], self.organization, &all, self.after);
+        query.push(" LIMIT ").push(SHORT_WALK).push(") c WHERE (SELECT ");
+        query.push(dialect::says(std::slice::from_ref(last), true));
+        query.push(" FROM conversation_words w WHERE w.conversation_id = c.id)");
+        let row = work.once(&mut query).fetch_one(work.on()).await?;
+        let is_frequent = row.try_get::<i64, _>("with_word")? * FREQUENT > SHORT_WALK;
+        Ok(if is_frequent { others } else { &self.words })
     }
 
     /// Whether these are more than the page holds, so that its end is known.
@@ -128,21 +149,28 @@ impl<'f> Search<'f> {
         Ok(last.map(|last| Cursor { created_at: last.created_at, id: last.id }))
     }
 
-    /// The next `most` conversations with the words behind `after`, whatever else is asked.
+    /// The next `most` conversations behind `after` with these words, the first of ours, and whether they have the others too;
+    /// whatever else is asked.
     async fn next_by_index(
         &self,
         work: &mut Work,
+        words: &[String],
         after: Cursor,
         most: usize,
-    ) -> Result<Vec<Cursor>, DataError> {
-        let mut query = QueryBuilder::<Db>::new(dialect::who_says(&self.words, self.begun));
+    ) -> Result<Vec<(Cursor, bool)>, DataError> {
+        let (is_all, rest) = (words.len() == self.words.len(), &self.words[words.len()..]);
+        let says = if is_all { "1 = 1".to_owned() } else { dialect::says(rest, self.begun) };
+        let mut query = QueryBuilder::<Db>::new("SELECT w.place, w.conversation_id, ");
+        query.push(says).push(" AS says FROM ");
+        query.push(dialect::who_says(words, self.begun && is_all));
         query.push("< ").push(place(after.created_at, after.id)).push(dialect::WHO_SAYS_LAST);
         query.push(" LIMIT ").push(most);
         let rows = work.once(&mut query).fetch_all(work.on()).await?;
         rows.iter()
             .map(|row| {
                 let created_at = Timestamp::from_millis(row.try_get::<i64, _>("place")? >> BITS_OF_ID);
-                Ok(Cursor { created_at, id: id_of(row, "conversation_id")? })
+                let candidate = Cursor { created_at, id: id_of(row, "conversation_id")? };
+                Ok((candidate, row.try_get("says")?))
             })
             .collect()
     }

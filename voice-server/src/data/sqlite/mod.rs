@@ -61,12 +61,11 @@ mod dialect {
         words.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// `place` and `conversation_id` of those with these words, by the index; what follows is the rest of the condition.
+    /// What follows FROM: those with these words, by the index, as `w`; then comes a comparison of the place.
     pub(super) fn who_says(words: &[String], begun: bool) -> String {
         let star = if begun { "*" } else { "" };
         format!(
-            "SELECT w.place, w.conversation_id FROM conversation_index i
-             CROSS JOIN conversation_words w ON w.place = i.rowid
+            "conversation_index i CROSS JOIN conversation_words w ON w.place = i.rowid
              WHERE conversation_index MATCH '{}{star}' AND i.rowid ",
             words.join(" ")
         )
