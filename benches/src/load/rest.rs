@@ -80,6 +80,8 @@ const AT_ONCE: usize = 1_000;
 const WARM_UP: u32 = 3;
 /// How often a search is tried for `--each`.
 const EACH_TIMES: usize = 7;
+/// Searches of conversations for words among those for `--each`.
+const WORD_SEARCHES: u64 = 200;
 /// Reads of each kind from the store alone.
 const ALONE: usize = 500;
 
@@ -259,6 +261,8 @@ async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
     }
     println!("of {} searches {empty} find nothing and {short} pages end early", each.len());
     if options.each {
+        let words = (0..WORD_SEARCHES).map(|number| made::asked(&mut Dice::of(13, number)));
+        each.extend(words.map(|words| (PATIENCE, format!("/api/v1/conversations?q={words}"))));
         // The best of several: what the search takes, not what else the machine does.
         for (took, path) in &mut each {
             for _ in 0..EACH_TIMES {

@@ -17,12 +17,12 @@ use crate::cost::added;
 
 /// A SELECT of all that a record holds, with its tail.
 macro_rules! of {
+    (conversation) => {
+        "SELECT id, organization_id, CAST(status AS TEXT) AS status, client_phone, phone_trusted, created_at, ended_at, \
+         metadata, user_id, notes, lead, viewings_booked, cost, revision FROM "
+    };
     (conversation $tail:literal) => {
-        concat!(
-            "SELECT id, organization_id, CAST(status AS TEXT) AS status, client_phone, phone_trusted, created_at, ended_at, \
-             metadata, user_id, notes, lead, viewings_booked, cost, revision FROM conversations ",
-            $tail
-        )
+        concat!(of!(conversation), "conversations ", $tail)
     };
     (turn $tail:literal) => {
         concat!(
@@ -265,15 +265,19 @@ pub(super) fn push_list(
     filter: &ConversationFilter,
     cursor: Option<Cursor>,
 ) {
-    query.push(of!(conversation "WHERE organization_id = ")).push_bind(Id(organization));
-    if !among.is_empty() {
-        query.push(" AND id IN (");
+    query.push(of!(conversation));
+    if among.is_empty() {
+        query.push("conversations WHERE ");
+    } else {
+        // From these, in this order, which SQLite takes as it stands: else it may go through all of the organization.
+        query.push("(VALUES ");
         let mut list = query.separated(", ");
         for id in among {
-            list.push_bind(Id(*id));
+            list.push("(").push_bind_unseparated(Id(*id)).push_unseparated(")");
         }
-        query.push(")");
+        query.push(") v CROSS JOIN conversations WHERE id = v.column1 AND ");
     }
+    query.push("organization_id = ").push_bind(Id(organization));
     if let Some(status) = filter.status {
         // One of two words, and not bound: to the database a bound text is no status.
         query.push(" AND status = '").push(status.as_str()).push("'");
