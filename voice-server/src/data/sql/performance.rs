@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt as _;
 use jiff::tz::TimeZone;
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::super::super::types::{Id, Moment};
 use super::super::super::{DataError, DayFigures, Performance, Timestamp};
-use super::Work;
 use super::accounts::{maybe_moment_of, moment_of};
+use super::{Db, Work, dialect};
 
 pub(super) async fn of(
     work: &mut Work,
@@ -28,20 +28,19 @@ pub(super) async fn of(
     let mut days: BTreeMap<String, (i64, Vec<f64>)> = BTreeMap::new();
     // One row a call, with the times of its answers as text. A greeting answers nobody, what stayed unanswered has no time,
     // and what a person answered is not the agent's.
-    let query = work
-        .query(
-            "SELECT c.created_at, c.ended_at, c.lead, c.viewings_booked,
-                 count(*) FILTER (WHERE t.interrupted AND NOT t.by_person) AS interruptions,
-                 string_agg(CAST(t.total_ms AS TEXT), ',')
-                     FILTER (WHERE t.answered AND NOT t.by_person) AS answers
-             FROM conversations c LEFT JOIN turns t ON t.conversation_id = c.id
-             WHERE c.organization_id = $1 AND c.user_id = $2 AND c.created_at >= $3 AND c.created_at < $4
-             GROUP BY c.id",
-        )
-        .bind(Id(organization))
-        .bind(Id(user))
-        .bind(Moment(from))
-        .bind(Moment(to));
+    let mut query = QueryBuilder::<Db>::new(
+        "SELECT c.created_at, c.ended_at, c.lead, c.viewings_booked,
+             count(*) FILTER (WHERE t.interrupted AND NOT t.by_person) AS interruptions,
+             string_agg(CAST(t.total_ms AS TEXT), ',')
+                 FILTER (WHERE t.answered AND NOT t.by_person) AS answers
+         FROM conversations c",
+    );
+    query.push(dialect::by_index("conversations_of_user"));
+    query.push(" LEFT JOIN turns t ON t.conversation_id = c.id WHERE c.organization_id = ");
+    query.push_bind(Id(organization)).push(" AND c.user_id = ").push_bind(Id(user));
+    query.push(" AND c.created_at >= ").push_bind(Moment(from));
+    query.push(" AND c.created_at < ").push_bind(Moment(to)).push(" GROUP BY c.id");
+    let query = work.built(&mut query);
     let mut rows = query.fetch(work.on());
     while let Some(row) = rows.try_next().await? {
         let begun = moment_of(&row, "created_at")?;
