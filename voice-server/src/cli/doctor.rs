@@ -19,7 +19,8 @@ use voice_core::turn::Policy;
 use super::print::say_line;
 use crate::cache;
 use crate::config::{Config, Flags, Secret};
-use crate::data::{SqliteStore, Upkeep as _};
+use crate::data::postgres::Pooling;
+use crate::data::{DataError, PostgresStore, SqliteStore, Upkeep as _};
 use crate::engine;
 use crate::error::Failure;
 use crate::providers::{Cloud, PROBE_LIMIT};
@@ -66,7 +67,10 @@ async fn examine(config: &Config) -> bool {
             }
         }
     }
-    let (works, note) = database(&config.data, running.as_ref()).await;
+    let (works, note) = match &config.database_url {
+        Some(address) => postgres(address, config.database_pooling).await,
+        None => database(&config.data, running.as_ref()).await,
+    };
     say(works, "database", &note);
     let (works, note) = storage(config).await;
     say(works, "storage", &note);
@@ -129,7 +133,46 @@ fn mend(error: &ProviderError) -> &'static str {
     }
 }
 
-/// Whether the database works, and what is to be said about it.
+/// Whether Postgres answers and has tables to work with, and what is to be said about it. Nothing is changed in it.
+async fn postgres(address: &Secret, pooling: Pooling) -> (bool, String) {
+    let begun = Instant::now();
+    let asked = async {
+        let store = PostgresStore::connect(address, pooling).await?;
+        let current = store.has_current_tables().await;
+        let migrates = store.migrates_when_opened();
+        store.close().await;
+        Ok::<_, DataError>((current?, migrates))
+    };
+    match tokio::time::timeout(PROBE_LIMIT, asked).await {
+        Ok(Ok((true, _))) => {
+            (true, format!("Postgres, reachable and accepted, {} ms", begun.elapsed().as_millis()))
+        }
+        Ok(Ok((false, true))) => {
+            (true, "Postgres, reachable; the next start brings its tables up to this version".to_owned())
+        }
+        Ok(Ok((false, false))) => (
+            false,
+            "Postgres, reachable; its tables are of another version: run `voice migrate` with the direct or the session \
+             pooler's address"
+                .to_owned(),
+        ),
+        Ok(Err(error)) => (
+            false,
+            format!(
+                "{}; check SUPABASE_CONNECTION_STRING or DATABASE_URL, its password and the network",
+                Failure::from(error)
+            ),
+        ),
+        Err(_) => (
+            false,
+            format!(
+                "no answer within {PROBE_LIMIT:?}; check the network and SUPABASE_CONNECTION_STRING or DATABASE_URL"
+            ),
+        ),
+    }
+}
+
+/// Whether the embedded database works, and what is to be said about it.
 async fn database(folder: &Path, running: Option<&Health>) -> (bool, String) {
     let shown = folder.display();
     if !folder.join("voice.sqlite3").exists() {
@@ -313,6 +356,24 @@ mod tests {
         frozen.thaw();
         running.kill();
         assert!(!redis(&Secret::new(running.url())).await.0);
+    }
+
+    #[tokio::test]
+    async fn a_postgres_is_told_to_work_or_what_to_mend_and_its_address_is_not_shown() {
+        let nobody = Secret::new("postgresql://voice:hush@127.0.0.1:1/voice");
+        let (works, note) = postgres(&nobody, Pooling::Auto).await;
+        assert!(!works && note.contains("DATABASE_URL") && !note.contains("hush"), "{note}");
+        let Some(server) = voice_fixtures::private::PrivatePostgres::shared() else { return };
+        let address = Secret::new(server.database().expect("a database"));
+        let (works, note) = postgres(&address, Pooling::Auto).await;
+        assert!(works && note.contains("the next start"), "{note}");
+        let (works, note) = postgres(&address, Pooling::Transaction).await;
+        assert!(!works && note.contains("voice migrate"), "{note}");
+        PostgresStore::open(&address, Pooling::Auto).await.expect("its tables").close().await;
+        let (works, note) = postgres(&address, Pooling::Transaction).await;
+        assert!(works && note.contains("accepted"), "{note}");
+        let wrong = Secret::new(address.expose().replace("voice", "stranger"));
+        assert!(!postgres(&wrong, Pooling::Auto).await.0);
     }
 
     #[test]

@@ -171,17 +171,29 @@ impl PostgresStore {
     }
 
     async fn is_current(&self) -> Result<(), DataError> {
+        if self.has_current_tables().await? { Ok(()) } else { Err(pooled()) }
+    }
+
+    /// Whether the tables are there and of this version.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn has_current_tables(&self) -> Result<bool, DataError> {
         let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
         let found = sqlx::query("SELECT max(version) AS version FROM _sqlx_migrations WHERE success")
             .persistent(false)
             .fetch_one(&self.pool)
             .await;
         match found {
-            Ok(row) if row.try_get::<Option<i64>, _>("version")? == Some(newest) => Ok(()),
-            Ok(_) => Err(pooled()),
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Err(pooled()),
+            Ok(row) => Ok(row.try_get::<Option<i64>, _>("version")? == Some(newest)),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether opening it brings the tables up to this version.
+    pub fn migrates_when_opened(&self) -> bool {
+        self.named
     }
 
     async fn read(&self, scope: Scope) -> Result<sql::Work, DataError> {
