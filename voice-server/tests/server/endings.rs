@@ -13,7 +13,7 @@ use voice_server::data::{
 use voice_server::voice::call::Event;
 
 use crate::harness::{Answer, Client, Server, Wish, soon};
-use crate::sign_in::{bearer, configured, key, server, signed_in, store, user};
+use crate::sign_in::{bearer, configured, key, of_supabase, server, signed_in, store, supabase_token, user};
 
 const HERE: &str = "Host: localhost";
 
@@ -300,23 +300,11 @@ async fn a_page_of_a_publishable_key_makes_a_conversation_and_writes_in_it_as_it
 
 #[tokio::test]
 async fn a_user_of_supabase_who_is_changed_here_is_read_anew_at_once() {
-    const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters";
-    let config = Config {
-        supabase_url: Some("http://127.0.0.1:1".into()),
-        supabase_jwt_secret: Some(Secret::new(JWT_SECRET)),
-        ..configured()
-    };
-    let server = server(config).await;
+    let server = server(of_supabase()).await;
     user(&server, DEMO_ORGANIZATION, "root@example.com", Role::Admin).await;
     let root = signed_in(&server, "root@example.com").await;
-    let now = Timestamp::now().as_millis() / 1_000;
-    let claims = json!({
-        "iss": "http://127.0.0.1:1/auth/v1", "sub": Uuid::new_v4(), "aud": "authenticated", "iat": now,
-        "exp": now + 3_600, "role": "authenticated", "email": "gast@example.com",
-        "app_metadata": {"organization_id": DEMO_ORGANIZATION},
-    });
-    let secret = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &secret).unwrap();
+    let app = json!({"organization_id": DEMO_ORGANIZATION});
+    let token = supabase_token("gast@example.com", app, json!({}));
     let guest = json!({ "accessToken": token });
     let shown = server.ask("GET", "/api/v1/users/profile", &[HERE, &bearer(&guest)]).await;
     assert_eq!(shown.status, 200, "{}", shown.body);

@@ -28,6 +28,30 @@ pub(crate) fn configured() -> Config {
     Config { auth_secret: Some(Secret::new(SECRET)), ..Config::default() }
 }
 
+/// What this server and Supabase Auth would share.
+const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters";
+
+/// Settings of a server whose users may also come from Supabase Auth.
+pub(crate) fn of_supabase() -> Config {
+    Config {
+        supabase_url: Some("http://127.0.0.1:1".into()),
+        supabase_jwt_secret: Some(Secret::new(JWT_SECRET)),
+        ..configured()
+    }
+}
+
+/// An access token of Supabase Auth for somebody it has not shown before. `app` is what only its administrators can
+/// write, `user` what the user wrote himself.
+pub(crate) fn supabase_token(email: &str, app: Value, user: Value) -> String {
+    let claims = json!({
+        "iss": "http://127.0.0.1:1/auth/v1", "sub": Uuid::new_v4(), "aud": "authenticated",
+        "exp": seconds_now() + 600, "iat": seconds_now(), "role": "authenticated", "email": email,
+        "app_metadata": app, "user_metadata": user,
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
 pub(crate) async fn server(config: Config) -> Server {
     Server::with(Wish { config, ..Wish::default() }).await
 }
@@ -542,24 +566,12 @@ async fn the_link_of_the_start_makes_one_admin() {
 
 #[tokio::test]
 async fn users_of_supabase_come_with_its_token_and_are_added_at_first_sight() {
-    const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters";
-    let config = Config {
-        supabase_url: Some("http://127.0.0.1:1".into()),
-        supabase_jwt_secret: Some(Secret::new(JWT_SECRET)),
-        ..configured()
-    };
-    let server = server(config).await;
+    let server = server(of_supabase()).await;
     let other = organization(&server).await;
     let known = user(&server, DEMO_ORGANIZATION, "known@example.com", Role::Viewer).await;
     let token = |email: &str, metadata: Value| {
-        let claims = json!({
-            "iss": "http://127.0.0.1:1/auth/v1", "sub": Uuid::new_v4(), "aud": "authenticated",
-            "exp": seconds_now() + 600, "iat": seconds_now(), "role": "authenticated", "email": email,
-            "app_metadata": metadata, "user_metadata": {"organization_id": other, "voice_role": "admin"},
-        });
-        let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
-        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
-        format!("Authorization: Bearer {token}")
+        let claimed = json!({"organization_id": other, "voice_role": "admin"});
+        format!("Authorization: Bearer {}", supabase_token(email, metadata, claimed))
     };
     let read = async |header: &str| server.ask("GET", "/api/v1/users/profile", &[HERE, header]).await;
     let new = token("new@example.com", json!({"organization_id": DEMO_ORGANIZATION}));
