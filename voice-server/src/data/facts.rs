@@ -3,6 +3,8 @@
 //! Both databases get the same numbers, so they give the same order. No database's collation, tokenizer or sine has a
 //! say. Callers: the statements in `sql`.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::Timestamp;
@@ -25,18 +27,20 @@ const EARTH_KM: f64 = 6_371.008_8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     /// In the order of [`Facts::COLUMNS`].
-    pub(super) numbers: [i64; 13],
+    pub(super) numbers: [i64; 14],
     pub(super) words: String,
 }
 
 impl Facts {
     pub(super) const COLUMNS: &'static str =
-        "owner, place, listed, price, beds, half_baths, status, kind, sub_kind, cell, x, y, z, words";
+        "owner, place, shelf, listed, price, beds, half_baths, status, kind, sub_kind, cell, x, y, z, words";
 
     /// `came`: when the listing was first stored, which counts where it does not say when it came on the market.
     pub(super) fn of(organization: Uuid, new: &NewProperty, came: Timestamp) -> Self {
         let reso = Reso(&new.property_data);
-        let kind = |name: &str| reso.text(name).map_or(0, |text| few(&text));
+        let number = |name: &str| reso.text(name).map_or(0, |text| few(&text));
+        let status = number("StandardStatus");
+        let (kind, sub_kind) = kinds(number("PropertyType"), number("PropertySubType"));
         let city = reso.text("City").unwrap_or_default();
         let [cell, x, y, z] = reso.point().map_or([-1, 0, 0, 0], |(latitude, longitude)| {
             let [x, y, z] = on_globe(latitude, longitude);
@@ -45,13 +49,14 @@ impl Facts {
         let numbers = [
             owner(organization),
             place(organization, &city),
+            shelf(status, kind),
             reso.listed_at().unwrap_or(came).as_millis(),
             reso.price().map_or(-1, |price| (price * 100.0).round() as i64),
             reso.count("BedroomsTotal").unwrap_or(-1),
             reso.half_baths().unwrap_or(-1),
-            kind("StandardStatus"),
-            kind("PropertyType"),
-            kind("PropertySubType"),
+            status,
+            kind,
+            sub_kind,
             cell,
             x,
             y,
@@ -180,6 +185,58 @@ pub(super) fn few(text: &str) -> i64 {
     i64::from((hash(&[words(text).concat().as_bytes()]) >> 33) as u32)
 }
 
+/// States of a listing that is on the market.
+const ON_MARKET: [&str; 4] = ["Active", "Active Under Contract", "Coming Soon", "Pending"];
+/// RESO's types by what is offered: a home to buy, anything to rent, what else is sold. "Farm" is also a sub-type, so as a
+/// type it says nothing of where a listing lies.
+const OFFERS: [&[&str]; 3] = [
+    &["Residential", "Residential Income", "Manufactured In Park"],
+    &["Residential Lease", "Commercial Lease"],
+    &["Land", "Commercial Sale", "Business Opportunity"],
+];
+
+/// Every list's entries lie on shelves, by whether a listing is on the market and what is offered: a search walks only
+/// those that can hold what it asks for. Rents, say, would stand before all prices.
+fn shelf(status: i64, kind: i64) -> i64 {
+    market(status) * OFFERS.len() as i64 + offer(kind).unwrap_or(OFFERS.len() as i64 - 1)
+}
+
+/// The shelves on which everything lies that has one of the states and is of one of the types, where any are given.
+pub(super) fn shelves(statuses: &[String], kinds: &[String]) -> Vec<i64> {
+    let markets: BTreeSet<i64> = statuses.iter().map(|status| market(few(status))).collect();
+    // What is no type may be a sub-type of any.
+    let offers: Option<BTreeSet<i64>> = kinds.iter().map(|kind| offer(few(kind))).collect();
+    let offers = offers.filter(|offers| !offers.is_empty());
+    (0..2 * OFFERS.len() as i64)
+        .filter(|shelf| {
+            let (market, offer) = (shelf / OFFERS.len() as i64, shelf % OFFERS.len() as i64);
+            (markets.is_empty() || markets.contains(&market))
+                && offers.as_ref().is_none_or(|offers| offers.contains(&offer))
+        })
+        .collect()
+}
+
+/// 0 on the market, 1 not.
+fn market(status: i64) -> i64 {
+    i64::from(!ON_MARKET.iter().any(|name| few(name) == status))
+}
+
+/// What is offered; `None` of what is no type.
+fn offer(kind: i64) -> Option<i64> {
+    let found = OFFERS.iter().position(|kinds| kinds.iter().any(|name| few(name) == kind));
+    found.map(|offer| offer as i64)
+}
+
+/// A type that stands in place of a sub-type counts as the type where there is none, and else for nothing: so a type is
+/// found on its own shelves.
+fn kinds(kind: i64, sub_kind: i64) -> (i64, i64) {
+    match (kind, offer(sub_kind)) {
+        (0, Some(_)) => (sub_kind, 0),
+        (_, Some(_)) => (kind, 0),
+        (_, None) => (kind, sub_kind),
+    }
+}
+
 /// What stands before each word of an organization in the index of words.
 pub(super) fn word_mark(organization: Uuid) -> String {
     format!("{:08x}", owner(organization).cast_unsigned() >> 32)
@@ -267,6 +324,30 @@ mod tests {
         assert_eq!(few("ActiveUnderContract"), few("Active Under Contract"));
         assert_ne!(few("Active"), few("Pending"));
         assert!((0..1_i64 << 31).contains(&few("Active")));
+    }
+
+    #[test]
+    fn what_is_asked_for_lies_on_the_shelves_that_are_walked() {
+        let types = ["", "Residential", "ResidentialLease", "Land", "Farm", "Townhouse", "Boat Slip"];
+        let states = ["", "Active", "Pending", "Closed", "Hold"];
+        let some = |word: &str| if word.is_empty() { 0 } else { few(word) };
+        for state in states {
+            for (kind, sub_kind) in types.iter().flat_map(|kind| types.map(|sub_kind| (*kind, sub_kind))) {
+                let (kind, sub_kind) = kinds(some(kind), some(sub_kind));
+                let lies = shelf(some(state), kind);
+                for (asked_state, asked_type) in states.iter().flat_map(|s| types.map(|t| (*s, t))) {
+                    let given = |word: &str| if word.is_empty() { vec![] } else { vec![word.to_owned()] };
+                    let matches = (asked_state.is_empty() || asked_state == state)
+                        && (asked_type.is_empty() || [kind, sub_kind].contains(&few(asked_type)));
+                    let walked = shelves(&given(asked_state), &given(asked_type));
+                    assert!(!matches || walked.contains(&lies), "{state} {kind} {sub_kind}: {asked_type}");
+                }
+            }
+        }
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(shelves(&words(&["Active", "Pending"]), &words(&["Residential"])), [0]);
+        assert_eq!(shelves(&words(&["Closed"]), &words(&["Residential Lease", "Land"])), [4, 5]);
+        assert_eq!(shelves(&words(&["Active", "Closed"]), &words(&["Land", "Farm"])), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod contract;
 mod facts;
+mod migrations;
 pub mod postgres;
 mod records;
 pub mod sqlite;

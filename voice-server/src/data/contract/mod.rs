@@ -10,7 +10,10 @@ mod upkeep;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{DEMO_ORGANIZATION, DataError, NewConversation, NewUser, Role, Store, Timestamp, Turn};
+use super::{
+    DEMO_ORGANIZATION, DataError, NewConversation, NewUser, PropertyFilter, PropertySort, Role, Store,
+    Timestamp, Turn, facts,
+};
 
 /// Adds the organization that the suite's calls belong to.
 pub(super) async fn prepare(store: &dyn Store) {
@@ -83,6 +86,71 @@ pub(super) async fn a_number_of_an_older_call_counts_where_a_secret_key_told_it(
         let found =
             store.conversation(DEMO_ORGANIZATION, id).await.expect("read").expect("kept").conversation;
         assert_eq!((found.client_phone.as_deref(), found.phone_trusted), (Some("+15550111"), place == 0));
+    }
+}
+
+/// State, type and sub-type of each of [`older_listings`].
+fn older_kinds() -> impl Iterator<Item = [&'static str; 3]> {
+    const STATES: [&str; 3] = ["Active", "Closed", "Pending"];
+    const TYPES: [&str; 5] = ["", "Residential", "Residential Lease", "Land", "Farm"];
+    const SUB_TYPES: [&str; 4] = ["", "Townhouse", "Farm", "Land"];
+    STATES.into_iter().flat_map(|state| {
+        TYPES
+            .into_iter()
+            .flat_map(move |kind| SUB_TYPES.into_iter().map(move |sub_kind| [state, kind, sub_kind]))
+    })
+}
+
+/// Listings as the version had them that knew no shelves; `now` is a moment of the database.
+pub(super) fn older_listings(now: &str) -> Vec<String> {
+    let organization = DEMO_ORGANIZATION;
+    let mut rows = vec![format!(
+        "INSERT INTO organizations (id, name, created_at) VALUES ('{organization}', 'Old', {now})"
+    )];
+    let number = |word: &str| if word.is_empty() { 0 } else { facts::few(word) };
+    for (place, words) in older_kinds().enumerate() {
+        let (id, [status, kind, sub_kind]) = (Uuid::from_u128(place as u128 + 1), words.map(number));
+        rows.push(format!(
+            "INSERT INTO properties (id, organization_id, address, property_data, created_at, updated_at)
+             VALUES ('{id}', '{organization}', '1 Oak St', '{{}}', {now}, {now})"
+        ));
+        let owner = facts::owner(organization);
+        rows.push(format!(
+            "INSERT INTO property_facts (number, owner, place, listed, price, beds, half_baths, status, kind, sub_kind,
+                                         cell, x, y, z, words)
+             SELECT number, {owner}, 1, 1, 1, 1, 1, {status}, {kind}, {sub_kind}, -1, 0, 0, 0, ' oak ' FROM properties
+             WHERE id = '{id}'"
+        ));
+    }
+    rows
+}
+
+/// All of [`older_listings`] are found by what they are.
+pub(super) async fn older_listings_are_found_by_state_and_type(store: &dyn Store) {
+    for status in ["", "Active", "Closed", "Pending"] {
+        for kind in ["", "Residential", "Residential Lease", "Land", "Farm", "Townhouse"] {
+            let given = |word: &str| if word.is_empty() { vec![] } else { vec![word.to_owned()] };
+            let filter = PropertyFilter { statuses: given(status), kinds: given(kind), ..Default::default() };
+            let found = store
+                .properties(DEMO_ORGANIZATION, filter, PropertySort::Newest, None, 100)
+                .await
+                .expect("read");
+            let mut found: Vec<Uuid> = found.items.iter().map(|property| property.id).collect();
+            found.sort_unstable();
+            let is_one = |[is_status, is_kind, is_sub_kind]: [&str; 3]| {
+                // Land in place of a sub-type is a type.
+                let is_asked = kind.is_empty()
+                    || is_kind == kind
+                    || (is_sub_kind == kind && (is_sub_kind != "Land" || is_kind.is_empty()));
+                (status.is_empty() || is_status == status) && is_asked
+            };
+            let expected: Vec<Uuid> = older_kinds()
+                .enumerate()
+                .filter(|(_, words)| is_one(*words))
+                .map(|(place, _)| Uuid::from_u128(place as u128 + 1))
+                .collect();
+            assert_eq!(found, expected, "{status} {kind}");
+        }
     }
 }
 

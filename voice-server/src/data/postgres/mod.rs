@@ -9,10 +9,10 @@ mod sql;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Row as _};
 
+use super::migrations::POSTGRES as MIGRATIONS;
 use super::{DataError, Scope};
 use crate::config::Secret;
 
@@ -26,9 +26,6 @@ pub struct PostgresStore {
     /// Whether statements may have names: not where a pooler gives each transaction another connection.
     named: bool,
 }
-
-/// The tables; each file's checksum is compared with what was applied.
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Connections that are kept open.
 const KEPT: u32 = 20;
@@ -78,6 +75,18 @@ mod dialect {
     /// By which index a table is read: the planner knows.
     pub(super) fn by_index(_: &str) -> String {
         String::new()
+    }
+
+    /// One statement of several, all in one order, which `end` gives and ends. Each says it for itself: Postgres does not look
+    /// for an order through a policy, but keeps one that it finds.
+    pub(super) fn merged(parts: Vec<String>, end: &str) -> String {
+        match parts.as_slice() {
+            [part] => format!("{part}{end}"),
+            parts => {
+                let parts: Vec<String> = parts.iter().map(|part| format!("({part}{end})")).collect();
+                format!("{}{end}", parts.join(" UNION ALL "))
+            }
+        }
     }
 
     /// Behind a table that is read by number.

@@ -1,5 +1,6 @@
 //! What only Postgres promises, and the contract on it: direct and through a transaction pooler.
 
+use sqlx::migrate::Migrator;
 use uuid::Uuid;
 use voice_fixtures::left_out;
 use voice_fixtures::private::{PrivatePgBouncer, PrivatePostgres};
@@ -27,24 +28,37 @@ async fn store(address: &str) -> PostgresStore {
     store
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
-    let Some(server) = postgres() else { return };
+/// A store that was of version `last` and had the rows.
+async fn brought_up(server: &PrivatePostgres, last: i64, rows: Vec<String>) -> PostgresStore {
     let address = server.database().expect("a database");
-    let before: Vec<_> = MIGRATIONS.iter().filter(|m| m.version < 3).cloned().collect();
-    let before = Migrator { migrations: before.into(), ..Migrator::DEFAULT };
+    let before = MIGRATIONS.iter().filter(|m| m.version <= last).cloned().collect();
+    let before = Migrator::with_migrations(before);
     // As the tables' owner, who like everybody sees no row of an organization that he did not name.
     let pool = PgPool::connect(&address).await.expect("connected");
     before.run(&pool).await.expect("the tables before");
-    let mut rows = pool.begin().await.expect("begun");
+    let mut kept = pool.begin().await.expect("begun");
     let scope = "SELECT set_config('voice.scope', 'system', TRUE)".to_owned();
-    for statement in std::iter::once(scope).chain(contract::older_calls("now()")) {
-        sqlx::query(AssertSqlSafe(statement)).execute(&mut *rows).await.expect("a row");
+    for statement in std::iter::once(scope).chain(rows) {
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *kept).await.expect("a row");
     }
-    rows.commit().await.expect("kept");
+    kept.commit().await.expect("kept");
     pool.close().await;
-    let store = store(&address).await;
+    store(&address).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
+    let Some(server) = postgres() else { return };
+    let store = brought_up(server, 2, contract::older_calls("now()")).await;
     contract::a_number_of_an_older_call_counts_where_a_secret_key_told_it(&store).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_listings_are_found_by_state_and_type() {
+    let Some(server) = postgres() else { return };
+    let store = brought_up(server, 5, contract::older_listings("now()")).await;
+    contract::older_listings_are_found_by_state_and_type(&store).await;
     store.close().await;
 }
 
@@ -159,8 +173,8 @@ async fn a_database_of_an_earlier_version_keeps_its_calls_and_their_words() {
     let address = server.database().expect("a database");
     let call = Uuid::new_v4();
     let pool = PgPool::connect(&address).await.expect("connected");
-    let first: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version <= 2).cloned().collect();
-    Migrator { migrations: first.into(), ..Migrator::DEFAULT }.run(&pool).await.expect("the tables of then");
+    let first = MIGRATIONS.iter().filter(|migration| migration.version <= 2).cloned().collect();
+    Migrator::with_migrations(first).run(&pool).await.expect("the tables of then");
     let rows = format!(
         "BEGIN; SELECT set_config('voice.scope', 'system', TRUE);
          INSERT INTO organizations (id, name, created_at) VALUES ('{DEMO_ORGANIZATION}', 'Old', now());

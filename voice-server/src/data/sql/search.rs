@@ -1,10 +1,13 @@
 //! How listings are found: which index a search walks, and for how long.
 //!
 //! A page is looked for in the order that is asked, along an index which holds that order and every condition, and mostly
-//! found after a few hundred entries. Where it is not, what is asked for is rare: then candidates are gathered by whatever is
+//! found after a few hundred entries. Each order has a part for each shelf ([`facts::shelves`]); the parts that can hold what
+//! is asked for are walked together. Where it is not, what is asked for is rare: then candidates are gathered by whatever is
 //! rarest of it (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself,
 //! the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
 //! search takes bounded time, and a list that is read to its end holds everything once.
+
+use std::fmt::Write as _;
 
 use sqlx::{QueryBuilder, Row as _};
 use uuid::Uuid;
@@ -61,6 +64,8 @@ pub(super) struct Search<'f> {
     /// Words of the filter, folded.
     words: Vec<String>,
     begun: bool,
+    /// The parts of each order that are walked.
+    shelves: Vec<i64>,
     sort: PropertySort,
     after: Option<PropertyCursor>,
     limit: usize,
@@ -76,7 +81,8 @@ impl<'f> Search<'f> {
     ) -> Self {
         let words: Vec<String> = filter.words.iter().flat_map(|word| facts::words(word)).collect();
         let begun = words.last().is_some_and(|word| word.len() >= BEGUN_FROM);
-        Self { organization, filter, words, begun, sort, after, limit: limit as usize }
+        let shelves = facts::shelves(&filter.statuses, &filter.kinds);
+        Self { organization, filter, words, begun, shelves, sort, after, limit: limit as usize }
     }
 
     /// Looks for one page.
@@ -136,26 +142,30 @@ impl<'f> Search<'f> {
         }
     }
 
-    /// The index whose first column is the city, where one is asked, else the organization, and which goes on with `key`.
-    fn push_from(&self, query: &mut QueryBuilder<Db>, key: &str) {
-        let (first, value, index) = match &self.filter.city {
-            Some(city) => ("place", facts::place(self.organization, city), format!("facts_place_{key}")),
-            None => ("owner", facts::owner(self.organization), format!("facts_{key}")),
-        };
-        query.push(" FROM property_facts").push(dialect::by_index(&index));
-        query.push(" WHERE ").push(first).push(" = ").push(value);
+    /// The index of a city, where one is asked, else of the organization, which goes on with the shelf and then `key`: its name
+    /// and the condition on its first column.
+    fn index(&self, key: &str) -> (String, String) {
+        match &self.filter.city {
+            Some(city) => {
+                (format!("facts_place_{key}"), format!("place = {}", facts::place(self.organization, city)))
+            }
+            None => (format!("facts_{key}"), format!("owner = {}", facts::owner(self.organization))),
+        }
     }
 
     /// The columns that conditions need. What no index of the walk holds is only read where it is asked for.
-    fn push_columns(&self, query: &mut QueryBuilder<Db>, table: &str) {
+    fn columns(&self, table: &str) -> String {
+        let mut columns = String::new();
         for column in ["number", "listed", "price", "beds", "half_baths", "status", "kind", "sub_kind"] {
-            query.push(if column == "number" { "" } else { ", " }).push(table).push(column);
+            let comma = if column == "number" { "" } else { ", " };
+            let _ = write!(columns, "{comma}{table}{column}");
         }
         if self.filter.circle.is_some() {
             for column in ["x", "y", "z"] {
-                query.push(", CAST(").push(table).push(column).push(" AS BIGINT) AS ").push(column);
+                let _ = write!(columns, ", CAST({table}{column} AS BIGINT) AS {column}");
             }
         }
+        columns
     }
 
     /// Entries of the order after `after` that pass, at most `most`, of the next `budget` entries.
@@ -169,10 +179,8 @@ impl<'f> Search<'f> {
         let (key, down) = self.key();
         // The outer statement keeps the inner one's order, and stops it when it has enough.
         let mut query = QueryBuilder::<Db>::new("SELECT CAST(c.");
-        query.push(key).push(" AS BIGINT) AS sort_key, c.number FROM (SELECT ");
-        self.push_columns(&mut query, "");
-        self.push_walk(&mut query, key, down, after);
-        query.push(" LIMIT ").push(budget).push(") c WHERE 1 = 1");
+        query.push(key).push(" AS BIGINT) AS sort_key, c.number FROM (");
+        query.push(self.in_order(key, down, &self.columns(""), after, budget)).push(") c WHERE 1 = 1");
         self.push_conditions(&mut query);
         query.push(" LIMIT ").push(most);
         entries(work, &mut query).await
@@ -186,29 +194,45 @@ impl<'f> Search<'f> {
         budget: i64,
     ) -> Result<Option<PropertyCursor>, DataError> {
         let (key, down) = self.key();
-        let mut query = QueryBuilder::<Db>::new("SELECT CAST(");
-        query.push(key).push(" AS BIGINT) AS sort_key, number");
-        self.push_walk(&mut query, key, down, after);
-        query.push(" LIMIT 1 OFFSET ").push(budget - 1);
+        let mut query = QueryBuilder::<Db>::new("SELECT CAST(c.");
+        query.push(key).push(" AS BIGINT) AS sort_key, c.number FROM (");
+        query.push(self.in_order(key, down, &format!("{key}, number"), after, budget));
+        query.push(") c LIMIT 1 OFFSET ").push(budget - 1);
         Ok(entries(work, &mut query).await?.first().copied())
     }
 
-    fn push_walk(&self, query: &mut QueryBuilder<Db>, key: &str, down: bool, after: Option<PropertyCursor>) {
-        self.push_from(query, key);
+    /// The statement for the next `budget` entries of the order after `after`, of all shelves together.
+    fn in_order(
+        &self,
+        key: &str,
+        down: bool,
+        columns: &str,
+        after: Option<PropertyCursor>,
+        budget: i64,
+    ) -> String {
+        let (index, first) = self.index(key);
+        let by_index = dialect::by_index(&index);
         let [low, high] = self.range(key);
+        let mut bounds = String::new();
         // A cursor is a bound by itself; a second one on its side could be taken for it and make the walk begin again.
         if let Some(low) = low.filter(|_| down || after.is_none()) {
-            query.push(" AND ").push(key).push(" >= ").push(low);
+            let _ = write!(bounds, " AND {key} >= {low}");
         }
         if let Some(high) = high.filter(|_| !down || after.is_none()) {
-            query.push(" AND ").push(key).push(" <= ").push(high);
+            let _ = write!(bounds, " AND {key} <= {high}");
         }
         if let Some(after) = after {
-            query.push(" AND (").push(key).push(", number) ").push(if down { "<" } else { ">" });
-            query.push(" (").push(after.key).push(", ").push(after.number).push(")");
+            let sign = if down { "<" } else { ">" };
+            let _ = write!(bounds, " AND ({key}, number) {sign} ({}, {})", after.key, after.number);
         }
         let turn = if down { " DESC" } else { "" };
-        query.push(" ORDER BY ").push(key).push(turn).push(", number").push(turn);
+        let end = format!(" ORDER BY {key}{turn}, number{turn} LIMIT {budget}");
+        let part = |shelf: &i64| {
+            format!(
+                "SELECT {columns} FROM property_facts{by_index} WHERE {first} AND shelf = {shelf}{bounds}"
+            )
+        };
+        dialect::merged(self.shelves.iter().map(part).collect(), &end)
     }
 
     /// What the filter says of a column, from and to.
@@ -281,9 +305,8 @@ impl<'f> Search<'f> {
         if self.words.is_empty() {
             return Ok(false);
         }
-        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS with_words FROM (SELECT number");
-        self.push_from(&mut query, "listed");
-        query.push(" ORDER BY listed DESC, number DESC LIMIT ").push(SAMPLE).push(") c WHERE 1 = 1");
+        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS with_words FROM (");
+        query.push(self.in_order("listed", true, "listed, number", None, SAMPLE)).push(") c WHERE 1 = 1");
         self.push_words(&mut query);
         let row = work.once(&mut query).fetch_one(work.on()).await?;
         Ok(row.try_get::<i64, _>("with_words")? <= MOST_OF_SAMPLE)
@@ -327,8 +350,7 @@ impl<'f> Search<'f> {
             push_square(&mut query, ", ", circle);
             query.push(" AS square");
         }
-        query.push(" FROM (SELECT ");
-        self.push_columns(&mut query, "f.");
+        query.push(" FROM (SELECT ").push(self.columns("f."));
         // Of the cells' entries the city is a condition more; words have no index but their own.
         query.push(", f.place");
         self.push_source(&mut query, source);
@@ -365,22 +387,21 @@ impl<'f> Search<'f> {
                 query.push(" FROM (VALUES ");
                 let mut list = query.separated(", ");
                 for (first, last) in facts::cells_around(circle) {
-                    list.push(format_args!("({first}, {last})"));
+                    for shelf in &self.shelves {
+                        list.push(format_args!("({shelf}, {first}, {last})"));
+                    }
                 }
                 query.push(") r CROSS JOIN property_facts f").push(dialect::by_index("facts_cell"));
                 query.push(" WHERE f.owner = ").push(owner);
-                query.push(" AND f.cell >= r.column1 AND f.cell <= r.column2");
+                query.push(" AND f.shelf = r.column1 AND f.cell >= r.column2 AND f.cell <= r.column3");
             }
             Source::Price | Source::Beds => {
                 let key = if source == Source::Price { "price" } else { "beds" };
-                let (first, value, index) = match &self.filter.city {
-                    Some(city) => {
-                        ("place", facts::place(self.organization, city), format!("facts_place_{key}"))
-                    }
-                    None => ("owner", owner, format!("facts_{key}")),
-                };
+                let (index, first) = self.index(key);
                 query.push(" FROM property_facts f").push(dialect::by_index(&index));
-                query.push(" WHERE f.").push(first).push(" = ").push(value);
+                query.push(" WHERE f.").push(first);
+                let shelves: Vec<String> = self.shelves.iter().map(i64::to_string).collect();
+                query.push(" AND f.shelf IN (").push(shelves.join(", ")).push(")");
                 for (bound, sign) in self.range(key).into_iter().zip([" >= ", " <= "]) {
                     if let Some(bound) = bound {
                         query.push(" AND f.").push(key).push(sign).push(bound);
@@ -411,7 +432,8 @@ impl<'f> Search<'f> {
         loop {
             let ring = Circle { radius_km: radius_km.min(circle.radius_km), ..circle };
             let narrower = PropertyFilter { circle: Some(ring), ..self.filter.clone() };
-            let search = Search { filter: &narrower, words: self.words.clone(), ..*self };
+            let (words, shelves) = (self.words.clone(), self.shelves.clone());
+            let search = Search { filter: &narrower, words, shelves, ..*self };
             let found = search.gathered(work, Source::Around(ring), i64::from(u32::MAX)).await?;
             if found.len() > self.limit || ring.radius_km >= circle.radius_km {
                 return Ok(self.page(found));

@@ -11,12 +11,12 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
 
+use super::migrations::SQLITE as MIGRATIONS;
 use super::{DEMO_ORGANIZATION, DataError, Scope, Timestamp};
 
 type Db = Sqlite;
@@ -30,9 +30,6 @@ pub struct SqliteStore {
     /// Held, not read: unlocked when the store is dropped. `None`: attached beside a server.
     _lock: Option<File>,
 }
-
-/// The tables; each file's checksum is compared with what was applied.
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a statement waits for another process that has the file, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -78,6 +75,11 @@ mod dialect {
     /// By which index a table is read.
     pub(super) fn by_index(index: &str) -> String {
         format!(" INDEXED BY {index}")
+    }
+
+    /// One statement of several, all in one order, which `end` gives and ends.
+    pub(super) fn merged(parts: Vec<String>, end: &str) -> String {
+        format!("{}{end}", parts.join(" UNION ALL "))
     }
 
     /// Behind a table that is read by number: else SQLite goes through all of an organization.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sqlx::Row as _;
+use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
 use super::super::{ConversationStore as _, Status, Upkeep as _, contract};
@@ -78,8 +79,8 @@ async fn a_database_of_the_first_version_keeps_its_calls() {
         let options =
             SqliteConnectOptions::new().filename(folder.0.join("voice.sqlite3")).create_if_missing(true);
         let pool = SqlitePool::connect_with(options).await.expect("a file");
-        let first: Vec<_> = MIGRATIONS.iter().filter(|m| m.version == 1).cloned().collect();
-        let first = Migrator { migrations: first.into(), ..Migrator::DEFAULT };
+        let first = MIGRATIONS.iter().filter(|m| m.version == 1).cloned().collect();
+        let first = Migrator::with_migrations(first);
         first.run(&pool).await.expect("the first version's tables");
         for statement in [
             format!("INSERT INTO organizations VALUES ('{DEMO_ORGANIZATION}', 'Old', 1)"),
@@ -105,24 +106,34 @@ async fn a_database_of_the_first_version_keeps_its_calls() {
     assert_eq!(page.items.len(), 1, "the words of old turns are found too");
 }
 
+/// A store that was of version `last` and had the rows.
+async fn brought_up(folder: &Folder, last: i64, rows: Vec<String>) -> SqliteStore {
+    std::fs::create_dir_all(&folder.0).expect("a folder");
+    let options =
+        SqliteConnectOptions::new().filename(folder.0.join("voice.sqlite3")).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.expect("a file");
+    let before = MIGRATIONS.iter().filter(|m| m.version <= last).cloned().collect();
+    let before = Migrator::with_migrations(before);
+    before.run(&pool).await.expect("the tables before");
+    for statement in rows {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.expect("a row");
+    }
+    pool.close().await;
+    SqliteStore::open(&folder.0).await.expect("brought up to date")
+}
+
 #[tokio::test]
 async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
     let folder = Folder::new();
-    std::fs::create_dir_all(&folder.0).expect("a folder");
-    {
-        let options =
-            SqliteConnectOptions::new().filename(folder.0.join("voice.sqlite3")).create_if_missing(true);
-        let pool = SqlitePool::connect_with(options).await.expect("a file");
-        let before: Vec<_> = MIGRATIONS.iter().filter(|m| m.version < 4).cloned().collect();
-        let before = Migrator { migrations: before.into(), ..Migrator::DEFAULT };
-        before.run(&pool).await.expect("the tables before");
-        for statement in contract::older_calls("1") {
-            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.expect("a row");
-        }
-        pool.close().await;
-    }
-    let store = SqliteStore::open(&folder.0).await.expect("brought up to date");
+    let store = brought_up(&folder, 3, contract::older_calls("1")).await;
     contract::a_number_of_an_older_call_counts_where_a_secret_key_told_it(&store).await;
+}
+
+#[tokio::test]
+async fn older_listings_are_found_by_state_and_type() {
+    let folder = Folder::new();
+    let store = brought_up(&folder, 6, contract::older_listings("1")).await;
+    contract::older_listings_are_found_by_state_and_type(&store).await;
 }
 
 #[tokio::test]
