@@ -68,6 +68,9 @@ mod dialect {
         format!("conversation_words w WHERE {says} AND w.place ")
     }
     pub(super) const WHO_SAYS_LAST: &str = " ORDER BY w.place DESC";
+    /// Whether the index puts together all that a begun word may become: by its statistics Postgres goes along the order where
+    /// that is less.
+    pub(super) const BEGUN_WORDS_ARE_PUT_TOGETHER: bool = false;
 
     /// The words `$1` as they are kept.
     pub(super) const KEPT_WORDS: &str = "array_to_tsvector(string_to_array($1, ' '))";

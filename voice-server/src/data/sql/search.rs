@@ -90,6 +90,12 @@ impl<'f> Search<'f> {
         if self.sort == PropertySort::Nearest {
             return self.nearest(work).await;
         }
+        if let Some(circle) = self.filter.circle.filter(|_| !self.are_places_on_the_way()) {
+            by_index_alone(work).await?;
+            if let Some(gathered) = self.gather(work, Source::Around(circle)).await? {
+                return Ok(self.page(gathered));
+            }
+        }
         let budget = if self.words.is_empty() { SHORT_WALK } else { SHORT_WALK_OF_WORDS };
         let mut found = self.walk(work, self.after, budget, self.limit + 1).await?;
         if found.len() > self.limit {
@@ -151,6 +157,11 @@ impl<'f> Search<'f> {
             }
             None => (format!("facts_{key}"), format!("owner = {}", facts::owner(self.organization))),
         }
+    }
+
+    /// Whether the index that is walked holds where a listing lies; else each entry's row would be read for that.
+    fn are_places_on_the_way(&self) -> bool {
+        self.filter.city.is_none() && self.key().0 != "beds"
     }
 
     /// The columns that conditions need. What no index of the walk holds is only read where it is asked for.
@@ -247,6 +258,12 @@ impl<'f> Search<'f> {
     }
 
     fn push_conditions(&self, query: &mut QueryBuilder<Db>) {
+        self.push_numbers(query);
+        self.push_words(query);
+    }
+
+    /// The conditions on everything but words.
+    fn push_numbers(&self, query: &mut QueryBuilder<Db>) {
         let Self { filter, .. } = self;
         for key in ["price", "beds"] {
             for (bound, sign) in self.range(key).into_iter().zip([" >= ", " <= "]) {
@@ -271,7 +288,6 @@ impl<'f> Search<'f> {
             // A listing without a place lies in the middle of the globe.
             query.push(" AND (c.x <> 0 OR c.y <> 0 OR c.z <> 0)");
         }
-        self.push_words(query);
     }
 
     fn push_words(&self, query: &mut QueryBuilder<Db>) {
@@ -323,13 +339,11 @@ impl<'f> Search<'f> {
             Source::Around(_) => MOST_IN_CIRCLE,
             Source::Price | Source::Beds => MOST_IN_RANGE,
         };
-        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (SELECT 1 AS one");
         if source == Source::Words {
-            query.push(" FROM property_words WHERE ").push(self.has_words());
-        } else {
-            self.push_source(&mut query, source);
+            return self.gathered_by_words(work).await;
         }
-        query.push(" LIMIT ").push(most + 1).push(") s");
+        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (");
+        query.push(self.source(source, "1 AS one")).push(" LIMIT ").push(most + 1).push(") s");
         let row = work.once(&mut query).fetch_one(work.on()).await?;
         if row.try_get::<i64, _>("candidates")? > most {
             return Ok(None);
@@ -337,28 +351,61 @@ impl<'f> Search<'f> {
         self.gathered(work, source, most).await.map(Some)
     }
 
+    /// Both at once, since each candidate's row is read to count it.
+    async fn gathered_by_words(&self, work: &mut Work) -> Result<Option<Vec<PropertyCursor>>, DataError> {
+        let mut query = QueryBuilder::<Db>::new("WITH v AS MATERIALIZED (SELECT ");
+        query
+            .push(dialect::WORDS_NUMBER)
+            .push(" AS number FROM property_words WHERE ")
+            .push(self.has_words());
+        query.push(" LIMIT ").push(MOST_WITH_WORDS + 1);
+        query.push("), n AS MATERIALIZED (SELECT count(*) AS candidates FROM v) SELECT n.candidates, e.* FROM n LEFT JOIN (");
+        let source = self.source(Source::Words, &format!("{}, f.place", self.columns("f.")));
+        self.push_ordered(&mut query, &source, Source::Words);
+        let turn = if self.key().1 { " DESC" } else { "" };
+        query.push(") e ON 1 = 1 ORDER BY e.sort_key").push(turn).push(", e.number").push(turn);
+        let rows = work.once(&mut query).fetch_all(work.on()).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if row.try_get::<i64, _>("candidates")? > MOST_WITH_WORDS {
+                return Ok(None);
+            }
+            if let Some(key) = row.try_get("sort_key")? {
+                found.push(PropertyCursor { key, number: row.try_get("number")? });
+            }
+        }
+        Ok(Some(found))
+    }
+
     async fn gathered(
         &self,
         work: &mut Work,
-        source: Source,
+        source_of: Source,
         most: i64,
     ) -> Result<Vec<PropertyCursor>, DataError> {
+        let mut query = QueryBuilder::<Db>::new("");
+        // Of the cells' entries the city is a condition more.
+        let source = self.source(source_of, &format!("{}, f.place", self.columns("f.")));
+        self.push_ordered(&mut query, &format!("{source} LIMIT {most}"), source_of);
+        entries(work, &mut query).await
+    }
+
+    /// Those of a source that pass, in order behind the cursor, one more than the page holds.
+    fn push_ordered(&self, query: &mut QueryBuilder<Db>, candidates: &str, source: Source) {
         let (key, down) = self.key();
-        let mut query = QueryBuilder::<Db>::new("SELECT CAST(c.");
-        query.push(key).push(" AS BIGINT) AS sort_key, c.number FROM (SELECT c.*");
+        query.push("SELECT CAST(c.").push(key).push(" AS BIGINT) AS sort_key, c.number FROM (SELECT c.*");
         if let (PropertySort::Nearest, Some(circle)) = (self.sort, self.filter.circle) {
-            push_square(&mut query, ", ", circle);
+            push_square(query, ", ", circle);
             query.push(" AS square");
         }
-        query.push(" FROM (SELECT ").push(self.columns("f."));
-        // Of the cells' entries the city is a condition more; words have no index but their own.
-        query.push(", f.place");
-        self.push_source(&mut query, source);
-        query.push(" LIMIT ").push(most).push(") c) c WHERE 1 = 1");
+        query.push(" FROM (").push(candidates).push(") c) c WHERE 1 = 1");
         if let (Source::Words | Source::Around(_), Some(city)) = (source, &self.filter.city) {
             query.push(" AND c.place = ").push(facts::place(self.organization, city));
         }
-        self.push_conditions(&mut query);
+        self.push_numbers(query);
+        if source != Source::Words {
+            self.push_words(query);
+        }
         if let Some(after) = self.after {
             query.push(" AND (c.").push(key).push(", c.number) ").push(if down { "<" } else { ">" });
             query.push(" (").push(after.key).push(", ").push(after.number).push(")");
@@ -366,49 +413,50 @@ impl<'f> Search<'f> {
         let turn = if down { " DESC" } else { "" };
         query.push(" ORDER BY c.").push(key).push(turn).push(", c.number").push(turn);
         query.push(" LIMIT ").push(self.limit + 1);
-        entries(work, &mut query).await
     }
 
-    /// The listings of a source as `f`.
-    fn push_source(&self, query: &mut QueryBuilder<Db>, source: Source) {
+    /// The statement for the listings of a source, as `f`; those with the words are `v`, and `n` says how many these are.
+    fn source(&self, source: Source, columns: &str) -> String {
         let owner = facts::owner(self.organization);
-        match source {
+        let key = match source {
             Source::Words => {
-                query
-                    .push(" FROM (SELECT ")
-                    .push(dialect::WORDS_NUMBER)
-                    .push(" AS number FROM property_words WHERE ");
-                query.push(self.has_words()).push(" LIMIT ").push(MOST_WITH_WORDS);
-                query
-                    .push(") v CROSS JOIN property_facts f WHERE f.number = v.number AND f.owner = ")
-                    .push(owner);
+                return format!(
+                    "SELECT {columns} FROM v CROSS JOIN property_facts f WHERE f.number = v.number AND f.owner = {owner}
+                     AND (SELECT candidates FROM n) <= {MOST_WITH_WORDS}"
+                );
             }
             Source::Around(circle) => {
-                query.push(" FROM (VALUES ");
-                let mut list = query.separated(", ");
+                let mut cells = String::new();
                 for (first, last) in facts::cells_around(circle) {
                     for shelf in &self.shelves {
-                        list.push(format_args!("({shelf}, {first}, {last})"));
+                        let comma = if cells.is_empty() { "" } else { ", " };
+                        let _ = write!(cells, "{comma}({shelf}, {first}, {last})");
                     }
                 }
-                query.push(") r CROSS JOIN property_facts f").push(dialect::by_index("facts_cell"));
-                query.push(" WHERE f.owner = ").push(owner);
-                query.push(" AND f.shelf = r.column1 AND f.cell >= r.column2 AND f.cell <= r.column3");
+                return format!(
+                    "SELECT {columns} FROM (VALUES {cells}) r CROSS JOIN property_facts f{} WHERE f.owner = {owner}
+                     AND f.shelf = r.column1 AND f.cell >= r.column2 AND f.cell <= r.column3",
+                    dialect::by_index("facts_cell")
+                );
             }
-            Source::Price | Source::Beds => {
-                let key = if source == Source::Price { "price" } else { "beds" };
-                let (index, first) = self.index(key);
-                query.push(" FROM property_facts f").push(dialect::by_index(&index));
-                query.push(" WHERE f.").push(first);
-                let shelves: Vec<String> = self.shelves.iter().map(i64::to_string).collect();
-                query.push(" AND f.shelf IN (").push(shelves.join(", ")).push(")");
-                for (bound, sign) in self.range(key).into_iter().zip([" >= ", " <= "]) {
-                    if let Some(bound) = bound {
-                        query.push(" AND f.").push(key).push(sign).push(bound);
-                    }
-                }
+            Source::Beds => "beds",
+            Source::Price => "price",
+        };
+        let (index, first) = self.index(key);
+        let by_index = dialect::by_index(&index);
+        let mut bounds = String::new();
+        for (bound, sign) in self.range(key).into_iter().zip([">=", "<="]) {
+            if let Some(bound) = bound {
+                let _ = write!(bounds, " AND f.{key} {sign} {bound}");
             }
         }
+        // Each shelf by itself: of several at once Postgres does not see how little of the range there is.
+        let part = |shelf: &i64| {
+            format!(
+                "SELECT {columns} FROM property_facts f{by_index} WHERE f.{first} AND f.shelf = {shelf}{bounds}"
+            )
+        };
+        self.shelves.iter().map(part).collect::<Vec<_>>().join(" UNION ALL ")
     }
 
     /// The condition on the index of words.

@@ -30,7 +30,7 @@ const SHORT_WALK: i64 = scaled(300);
 const MOST_WITH_WORDS: usize = scaled(3_000) as usize;
 const AT_ONCE: usize = scaled(200) as usize;
 /// A begun word is frequent where more than one of so many of the newest conversations have it.
-const FREQUENT: i64 = 16;
+const FREQUENT: i64 = 48;
 /// A begun word has at least so many letters; a shorter one is a whole word, since it begins too many.
 const BEGUN_FROM: usize = 3;
 /// Bits of an id that tell conversations of one millisecond apart, and the last millisecond that leaves room for them.
@@ -40,6 +40,7 @@ const MOST_MILLIS: i64 = (1 << (62 - BITS_OF_ID)) - 1;
 const PLACES_TRIED: i64 = 8;
 /// Words of one conversation that are kept at most; a day of talk has fewer.
 const MOST_WORDS: usize = 20_000;
+
 /// A search for words.
 #[derive(Debug)]
 pub(super) struct Search<'f> {
@@ -81,31 +82,36 @@ impl<'f> Search<'f> {
         };
         super::search::by_index_alone(work).await?;
         let by_index = self.by_index(work).await?;
+        let is_narrower = self.filter.has_more_than_words();
+        let is_all = !is_narrower && by_index.len() == self.words.len();
         let mut seen = 0;
         while seen < MOST_WITH_WORDS {
-            let is_all = !self.filter.has_more_than_words() && by_index.len() == self.words.len();
-            let most = if is_all { self.limit as usize + 1 - found.len() } else { AT_ONCE };
+            let lacking = self.limit as usize + 1 - found.len();
+            let most = if is_all { lacking } else { AT_ONCE };
             let candidates = self.next_by_index(work, by_index, end, most).await?;
-            let Some((last, _)) = candidates.last() else { return Ok(self.page(found)) };
-            (end, seen) = (*last, seen + candidates.len());
-            let among: Vec<Uuid> = candidates.iter().filter(|(_, says)| *says).map(|(c, _)| c.id).collect();
+            let Some(last) = candidates.last else { return Ok(self.page(found)) };
+            (end, seen) = (last, seen + candidates.seen);
+            let kept = if is_narrower { most } else { lacking };
+            let among: Vec<Uuid> = candidates.saying.into_iter().take(kept).collect();
             if !among.is_empty() {
                 let mut query = QueryBuilder::new("");
                 conversations::push_list(&mut query, &among, self.organization, self.filter, None);
                 found.extend(read(work, &mut query).await?);
             }
-            if self.is_page(&found) || candidates.len() < most {
+            if self.is_page(&found) || candidates.seen < most {
                 return Ok(self.page(found));
             }
         }
         Ok(Page { items: found, next: Some(end) })
     }
 
-    /// The words that the index is asked for: all, but the last one where it is only begun, not alone, and frequent. Of what
-    /// a begun word may become the index puts everything together before it gives the first.
+    /// The words that the index is asked for: all, but the last one where it is only begun, not alone, and frequent, and the
+    /// index puts everything together that it may become before it gives the first.
     async fn by_index(&self, work: &mut Work) -> Result<&[String], DataError> {
-        let Some((last, others)) =
-            self.words.split_last().filter(|(_, others)| self.begun && !others.is_empty())
+        let Some((last, others)) = self
+            .words
+            .split_last()
+            .filter(|(_, others)| self.begun && !others.is_empty() && dialect::BEGUN_WORDS_ARE_PUT_TOGETHER)
         else {
             return Ok(&self.words);
         };
@@ -149,7 +155,7 @@ impl<'f> Search<'f> {
         Ok(last.map(|last| Cursor { created_at: last.created_at, id: last.id }))
     }
 
-    /// The next `most` conversations behind `after` with these words, the first of ours, and whether they have the others too;
+    /// The next `most` conversations behind `after` with these words, the first of ours, and which have the others too;
     /// whatever else is asked.
     async fn next_by_index(
         &self,
@@ -157,23 +163,42 @@ impl<'f> Search<'f> {
         words: &[String],
         after: Cursor,
         most: usize,
-    ) -> Result<Vec<(Cursor, bool)>, DataError> {
+    ) -> Result<Candidates, DataError> {
         let (is_all, rest) = (words.len() == self.words.len(), &self.words[words.len()..]);
         let says = if is_all { "1 = 1".to_owned() } else { dialect::says(rest, self.begun) };
-        let mut query = QueryBuilder::<Db>::new("SELECT w.place, w.conversation_id, ");
+        let mut query =
+            QueryBuilder::<Db>::new("WITH c AS MATERIALIZED (SELECT w.place, w.conversation_id, ");
         query.push(says).push(" AS says FROM ");
         query.push(dialect::who_says(words, self.begun && is_all));
         query.push("< ").push(place(after.created_at, after.id)).push(dialect::WHO_SAYS_LAST);
         query.push(" LIMIT ").push(most);
-        let rows = work.once(&mut query).fetch_all(work.on()).await?;
-        rows.iter()
-            .map(|row| {
-                let created_at = Timestamp::from_millis(row.try_get::<i64, _>("place")? >> BITS_OF_ID);
-                let candidate = Cursor { created_at, id: id_of(row, "conversation_id")? };
-                Ok((candidate, row.try_get("says")?))
-            })
-            .collect()
+        // Of those that do not say it the last tells where to go on.
+        query.push(
+            ") SELECT place, conversation_id, says, (SELECT count(*) FROM c) AS seen FROM c
+             WHERE says OR place = (SELECT min(place) FROM c) ORDER BY place DESC",
+        );
+        let mut found = Candidates::default();
+        for row in &work.once(&mut query).fetch_all(work.on()).await? {
+            let id = id_of(row, "conversation_id")?;
+            let created_at = Timestamp::from_millis(row.try_get::<i64, _>("place")? >> BITS_OF_ID);
+            found.last = Some(Cursor { created_at, id });
+            found.seen = row.try_get::<i64, _>("seen")?.try_into().unwrap_or(usize::MAX);
+            if row.try_get("says")? {
+                found.saying.push(id);
+            }
+        }
+        Ok(found)
     }
+}
+
+/// What the index of words gave.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// How many it gave, and the last of them.
+    seen: usize,
+    last: Option<Cursor>,
+    /// Those that have every word, the newest first.
+    saying: Vec<Uuid>,
 }
 
 /// Where a conversation stands among all.

@@ -68,6 +68,8 @@ mod dialect {
         )
     }
     pub(super) const WHO_SAYS_LAST: &str = " ORDER BY i.rowid DESC";
+    /// Whether the index puts together all that a begun word may become.
+    pub(super) const BEGUN_WORDS_ARE_PUT_TOGETHER: bool = true;
 
     /// The words `$1` as they are kept.
     pub(super) const KEPT_WORDS: &str = "' ' || $1 || ' '";
