@@ -179,7 +179,16 @@ impl PostgresStore {
         if !self.named {
             return Err(pooled());
         }
-        MIGRATIONS.run(&self.pool).await.map_err(DataError::Migration)
+        let was_current = self.has_current_tables().await?;
+        MIGRATIONS.run(&self.pool).await.map_err(DataError::Migration)?;
+        if !was_current {
+            // What was written anew is read by its indexes alone once this is done; the database itself does it later.
+            let tidied = sqlx::query("VACUUM (ANALYZE, SKIP_LOCKED) property_facts, turns").persistent(false);
+            if let Err(error) = tidied.execute(&self.pool).await {
+                tracing::warn!(%error, "the tables are up to date, but not tidied yet");
+            }
+        }
+        Ok(())
     }
 
     async fn is_current(&self) -> Result<(), DataError> {

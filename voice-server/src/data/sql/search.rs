@@ -343,7 +343,7 @@ impl<'f> Search<'f> {
             return self.gathered_by_words(work).await;
         }
         let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (");
-        query.push(self.source(source, "1 AS one")).push(" LIMIT ").push(most + 1).push(") s");
+        query.push(self.source(source, false, most + 1)).push(") s");
         let row = work.once(&mut query).fetch_one(work.on()).await?;
         if row.try_get::<i64, _>("candidates")? > most {
             return Ok(None);
@@ -360,7 +360,7 @@ impl<'f> Search<'f> {
             .push(self.has_words());
         query.push(" LIMIT ").push(MOST_WITH_WORDS + 1);
         query.push("), n AS MATERIALIZED (SELECT count(*) AS candidates FROM v) SELECT n.candidates, e.* FROM n LEFT JOIN (");
-        let source = self.source(Source::Words, &format!("{}, f.place", self.columns("f.")));
+        let source = self.source(Source::Words, true, MOST_WITH_WORDS);
         self.push_ordered(&mut query, &source, Source::Words);
         let turn = if self.key().1 { " DESC" } else { "" };
         query.push(") e ON 1 = 1 ORDER BY e.sort_key").push(turn).push(", e.number").push(turn);
@@ -380,13 +380,11 @@ impl<'f> Search<'f> {
     async fn gathered(
         &self,
         work: &mut Work,
-        source_of: Source,
+        source: Source,
         most: i64,
     ) -> Result<Vec<PropertyCursor>, DataError> {
         let mut query = QueryBuilder::<Db>::new("");
-        // Of the cells' entries the city is a condition more.
-        let source = self.source(source_of, &format!("{}, f.place", self.columns("f.")));
-        self.push_ordered(&mut query, &format!("{source} LIMIT {most}"), source_of);
+        self.push_ordered(&mut query, &self.source(source, true, most), source);
         entries(work, &mut query).await
     }
 
@@ -415,14 +413,20 @@ impl<'f> Search<'f> {
         query.push(" LIMIT ").push(self.limit + 1);
     }
 
-    /// The statement for the listings of a source, as `f`; those with the words are `v`, and `n` says how many these are.
-    fn source(&self, source: Source, columns: &str) -> String {
+    /// The statement for at most `most` listings of a source, with the columns that conditions need or to be counted. What
+    /// else is asked stays outside: guessing from it, Postgres takes other ways. Those with the words are `v`, and `n` says
+    /// how many these are.
+    fn source(&self, source: Source, has_columns: bool, most: i64) -> String {
         let owner = facts::owner(self.organization);
+        // Here the city is a condition more.
+        let place = if self.filter.city.is_some() { ", f.place" } else { "" };
+        let columns =
+            if has_columns { format!("{}{place}", self.columns("f.")) } else { "f.number".to_owned() };
         let key = match source {
             Source::Words => {
                 return format!(
                     "SELECT {columns} FROM v CROSS JOIN property_facts f WHERE f.number = v.number AND f.owner = {owner}
-                     AND (SELECT candidates FROM n) <= {MOST_WITH_WORDS}"
+                     AND (SELECT candidates FROM n) <= {most} LIMIT {most}"
                 );
             }
             Source::Around(circle) => {
@@ -435,28 +439,15 @@ impl<'f> Search<'f> {
                 }
                 return format!(
                     "SELECT {columns} FROM (VALUES {cells}) r CROSS JOIN property_facts f{} WHERE f.owner = {owner}
-                     AND f.shelf = r.column1 AND f.cell >= r.column2 AND f.cell <= r.column3",
+                     AND f.shelf = r.column1 AND f.cell >= r.column2 AND f.cell <= r.column3 LIMIT {most}",
                     dialect::by_index("facts_cell")
                 );
             }
-            Source::Beds => "beds",
             Source::Price => "price",
+            Source::Beds => "beds",
         };
-        let (index, first) = self.index(key);
-        let by_index = dialect::by_index(&index);
-        let mut bounds = String::new();
-        for (bound, sign) in self.range(key).into_iter().zip([">=", "<="]) {
-            if let Some(bound) = bound {
-                let _ = write!(bounds, " AND f.{key} {sign} {bound}");
-            }
-        }
-        // Each shelf by itself: of several at once Postgres does not see how little of the range there is.
-        let part = |shelf: &i64| {
-            format!(
-                "SELECT {columns} FROM property_facts f{by_index} WHERE f.{first} AND f.shelf = {shelf}{bounds}"
-            )
-        };
-        self.shelves.iter().map(part).collect::<Vec<_>>().join(" UNION ALL ")
+        let columns = if has_columns { self.columns("") } else { format!("{key}, number") };
+        self.in_order(key, false, &columns, None, most)
     }
 
     /// The condition on the index of words.
