@@ -95,13 +95,6 @@ mod dialect {
     /// Behind a table that is read by number.
     pub(super) const BY_NUMBER: &str = "";
 
-    /// What makes the planner go by indexes, for this transaction. It guesses little of words and nothing of cells, and a wrong
-    /// guess reads the whole table or compiles the statement.
-    pub(super) const BY_INDEX_ALONE: Option<&str> = Some(
-        "SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_hashjoin', 'off', TRUE),
-                set_config('enable_mergejoin', 'off', TRUE), set_config('jit', 'off', TRUE)",
-    );
-
     /// `place(text, part)`, from 1; 0 where the part is not in it.
     pub(super) const PLACE_IN: &str = "strpos";
 
@@ -218,22 +211,31 @@ impl PostgresStore {
     }
 
     async fn read(&self, scope: Scope) -> Result<sql::Work, DataError> {
-        self.begin("BEGIN READ ONLY", scope).await
+        self.begin("BEGIN READ ONLY", scope, "").await
+    }
+
+    /// Where the planner goes by indexes. It guesses little of words and nothing of cells, and a wrong guess reads the whole table
+    /// or compiles the statement.
+    async fn read_by_indexes(&self, scope: Scope) -> Result<sql::Work, DataError> {
+        const BY_INDEXES: &str =
+            ", set_config('enable_seqscan', 'off', TRUE), set_config('enable_hashjoin', 'off', TRUE),
+             set_config('enable_mergejoin', 'off', TRUE), set_config('jit', 'off', TRUE)";
+        self.begin("BEGIN READ ONLY", scope, BY_INDEXES).await
     }
 
     async fn write(&self, scope: Scope) -> Result<sql::Work, DataError> {
-        self.begin("BEGIN", scope).await
+        self.begin("BEGIN", scope, "").await
     }
 
     /// Begin and settings go in one message.
-    async fn begin(&self, begin: &str, scope: Scope) -> Result<sql::Work, DataError> {
+    async fn begin(&self, begin: &str, scope: Scope, settings: &str) -> Result<sql::Work, DataError> {
         let setting = match scope {
             Scope::Of(organization) => format!("set_config('voice.organization', '{organization}', TRUE)"),
             Scope::System => "set_config('voice.scope', 'system', TRUE)".to_owned(),
         };
         // Only a UUID and words of this file are in it.
         let statement = AssertSqlSafe(format!(
-            "{begin}; SELECT {setting}, set_config('statement_timeout', '8000', TRUE)"
+            "{begin}; SELECT {setting}, set_config('statement_timeout', '8000', TRUE){settings}"
         ));
         Ok(sql::Work::new(self.pool.begin_with(statement).await?, self.named))
     }

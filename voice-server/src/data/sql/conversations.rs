@@ -147,10 +147,11 @@ impl ConversationStore for Database {
         limit: u32,
     ) -> Answer<'_, Conversations> {
         within(async move {
-            let mut work = self.read(Scope::Of(organization)).await?;
             if !filter.words.is_empty() {
+                let mut work = self.read_by_indexes(Scope::Of(organization)).await?;
                 return Search::new(organization, &filter, cursor, limit).find(&mut work).await;
             }
+            let mut work = self.read(Scope::Of(organization)).await?;
             let mut query = QueryBuilder::new("");
             push_list(&mut query, &[], organization, &filter, cursor);
             // One entry more than asked tells whether a further page exists.

@@ -32,7 +32,7 @@ impl Listings for Database {
         limit: u32,
     ) -> Answer<'_, PropertyPage> {
         within(async move {
-            let mut work = self.read(Scope::Of(organization)).await?;
+            let mut work = self.read_by_indexes(Scope::Of(organization)).await?;
             let found = Search::new(organization, &filter, sort, cursor, limit).find(&mut work).await?;
             let items = read(&mut work, organization, &found.numbers, filter.circle).await?;
             Ok(PropertyPage { items, next: found.next })

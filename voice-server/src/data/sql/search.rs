@@ -91,7 +91,6 @@ impl<'f> Search<'f> {
             return self.nearest(work).await;
         }
         if let Some(circle) = self.filter.circle.filter(|_| !self.are_places_on_the_way()) {
-            by_index_alone(work).await?;
             if let Some(gathered) = self.gather(work, Source::Around(circle)).await? {
                 return Ok(self.page(gathered));
             }
@@ -105,9 +104,6 @@ impl<'f> Search<'f> {
             return Ok(self.page(found));
         };
         let sources = self.sources(work).await?;
-        if !sources.is_empty() {
-            by_index_alone(work).await?;
-        }
         for source in sources {
             if let Some(gathered) = self.gather(work, source).await? {
                 return Ok(self.page(gathered));
@@ -460,7 +456,6 @@ impl<'f> Search<'f> {
     /// The nearest: in circles that grow until one holds the page.
     async fn nearest(&self, work: &mut Work) -> Result<Found, DataError> {
         let Some(circle) = self.filter.circle else { return Ok(Found::default()) };
-        by_index_alone(work).await?;
         if self.are_words_rare(work).await?
             && let Some(gathered) = self.gather(work, Source::Words).await?
         {
@@ -481,14 +476,6 @@ impl<'f> Search<'f> {
             radius_km *= if found.len() * 4 > self.limit { 2.0 } else { 4.0 };
         }
     }
-}
-
-/// Makes the database go by its indexes for the rest of the transaction: what is gathered is little, whatever it guesses.
-pub(super) async fn by_index_alone(work: &mut Work) -> Result<(), DataError> {
-    if let Some(statement) = dialect::BY_INDEX_ALONE {
-        work.query(statement).execute(work.on()).await?;
-    }
-    Ok(())
 }
 
 /// The square of the straight line to the middle of a circle.

@@ -73,14 +73,19 @@ impl<'f> Search<'f> {
             // Words were asked for, and they are nothing but signs.
             return Ok(Page { items: Vec::new(), next: None });
         }
-        let mut found = self.walk(work).await?;
-        if self.is_page(&found) {
-            return Ok(self.page(found));
+        let mut found = Vec::new();
+        let mut end = self.after;
+        // Without other conditions an index that puts nothing together finds the newest as soon.
+        if dialect::BEGUN_WORDS_ARE_PUT_TOGETHER || self.filter.has_more_than_words() {
+            found = self.walk(work).await?;
+            if self.is_page(&found) {
+                return Ok(self.page(found));
+            }
+            end = self.end_of_walk(work).await?;
+            if end.is_none() {
+                return Ok(self.page(found));
+            }
         }
-        let Some(mut end) = self.end_of_walk(work).await? else {
-            return Ok(self.page(found));
-        };
-        super::search::by_index_alone(work).await?;
         let by_index = self.by_index(work).await?;
         let is_narrower = self.filter.has_more_than_words();
         let is_all = !is_narrower && by_index.len() == self.words.len();
@@ -90,7 +95,7 @@ impl<'f> Search<'f> {
             let most = if is_all { lacking } else { AT_ONCE };
             let candidates = self.next_by_index(work, by_index, end, most).await?;
             let Some(last) = candidates.last else { return Ok(self.page(found)) };
-            (end, seen) = (last, seen + candidates.seen);
+            (end, seen) = (Some(last), seen + candidates.seen);
             let kept = if is_narrower { most } else { lacking };
             let among: Vec<Uuid> = candidates.saying.into_iter().take(kept).collect();
             if !among.is_empty() {
@@ -102,7 +107,7 @@ impl<'f> Search<'f> {
                 return Ok(self.page(found));
             }
         }
-        Ok(Page { items: found, next: Some(end) })
+        Ok(Page { items: found, next: end })
     }
 
     /// The words that the index is asked for: all, but the last one where it is only begun, not alone, and frequent, and the
@@ -161,7 +166,7 @@ impl<'f> Search<'f> {
         &self,
         work: &mut Work,
         words: &[String],
-        after: Cursor,
+        after: Option<Cursor>,
         most: usize,
     ) -> Result<Candidates, DataError> {
         let (is_all, rest) = (words.len() == self.words.len(), &self.words[words.len()..]);
@@ -170,7 +175,8 @@ impl<'f> Search<'f> {
             QueryBuilder::<Db>::new("WITH c AS MATERIALIZED (SELECT w.place, w.conversation_id, ");
         query.push(says).push(" AS says FROM ");
         query.push(dialect::who_says(words, self.begun && is_all));
-        query.push("< ").push(place(after.created_at, after.id)).push(dialect::WHO_SAYS_LAST);
+        let before = after.map_or(i64::MAX, |after| place(after.created_at, after.id));
+        query.push("< ").push(before).push(dialect::WHO_SAYS_LAST);
         query.push(" LIMIT ").push(most);
         // Of those that do not say it the last tells where to go on.
         query.push(

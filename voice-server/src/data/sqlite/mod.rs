@@ -87,9 +87,6 @@ mod dialect {
     /// Behind a table that is read by number: else SQLite goes through all of an organization.
     pub(super) const BY_NUMBER: &str = "NOT INDEXED";
 
-    /// What makes the planner go by indexes.
-    pub(super) const BY_INDEX_ALONE: Option<&str> = None;
-
     /// `place(text, part)`, from 1; 0 where the part is not in it.
     pub(super) const PLACE_IN: &str = "instr";
 
@@ -164,6 +161,11 @@ impl SqliteStore {
     /// A transaction that sees one moment of the database.
     async fn read(&self, _scope: Scope) -> Result<sql::Work, DataError> {
         Ok(sql::Work::new(self.readers.begin().await?, true))
+    }
+
+    /// The same: each statement names its index.
+    async fn read_by_indexes(&self, scope: Scope) -> Result<sql::Work, DataError> {
+        self.read(scope).await
     }
 
     /// A transaction that writes; it waits for the writers of other processes at its begin, not in its middle.
