@@ -195,6 +195,9 @@ const OFFERS: [&[&str]; 3] = [
     &["Land", "Commercial Sale", "Business Opportunity"],
 ];
 
+/// How many shelves there are.
+pub(super) const SHELVES: usize = 2 * OFFERS.len();
+
 /// Every list's entries lie on shelves, by whether a listing is on the market and what is offered: a search walks only
 /// those that can hold what it asks for. Rents, say, would stand before all prices.
 fn shelf(status: i64, kind: i64) -> i64 {
@@ -207,7 +210,7 @@ pub(super) fn shelves(statuses: &[String], kinds: &[String]) -> Vec<i64> {
     // What is no type may be a sub-type of any.
     let offers: Option<BTreeSet<i64>> = kinds.iter().map(|kind| offer(few(kind))).collect();
     let offers = offers.filter(|offers| !offers.is_empty());
-    (0..2 * OFFERS.len() as i64)
+    (0..SHELVES as i64)
         .filter(|shelf| {
             let (market, offer) = (shelf / OFFERS.len() as i64, shelf % OFFERS.len() as i64);
             (markets.is_empty() || markets.contains(&market))
@@ -248,6 +251,44 @@ pub(super) fn marked(organization: Uuid, words: &str) -> String {
     words.split_ascii_whitespace().map(|word| format!("{mark}{word}")).collect::<Vec<_>>().join(" ")
 }
 
+/// What stands among the words of a listing and is none, since words have small letters: its city, its shelf, and its region,
+/// which is ten cells wide and high. So an index of words alone can find the words of one place.
+impl Facts {
+    /// As [`marked`] has words, with a space before each.
+    pub(super) fn whereabouts(&self, organization: Uuid) -> String {
+        let [_, place, shelf, .., cell, _, _, _] = self.numbers;
+        let mark = word_mark(organization);
+        let region =
+            if cell < 0 { String::new() } else { format!(" {mark}{}", region_word(region_of(cell))) };
+        format!(" {mark}{} {mark}{}{region}", place_word(place), shelf_word(shelf))
+    }
+}
+
+pub(super) fn place_word(place: i64) -> String {
+    format!("P{place:x}")
+}
+
+pub(super) fn shelf_word(shelf: i64) -> String {
+    format!("S{shelf}")
+}
+
+pub(super) fn region_word(region: i64) -> String {
+    format!("R{region}")
+}
+
+/// Cells of a region, each way.
+const REGION: i64 = 10;
+
+fn region_of(cell: i64) -> i64 {
+    cell / AROUND / REGION * (AROUND / REGION) + cell % AROUND / REGION
+}
+
+/// The regions that a circle touches.
+pub(super) fn regions_around(circle: Circle) -> BTreeSet<i64> {
+    let ranges = cells_around(circle).into_iter();
+    ranges.flat_map(|(first, last)| region_of(first)..=region_of(last)).collect()
+}
+
 /// A place as a point on the globe. Distances are compared as squares of straight lines through it, which order as the
 /// ways along its surface do, and need nothing but whole numbers.
 pub(super) fn on_globe(latitude: f64, longitude: f64) -> [i64; 3] {
@@ -256,7 +297,7 @@ pub(super) fn on_globe(latitude: f64, longitude: f64) -> [i64; 3] {
     [cos * east_cos, cos * east_sin, sin].map(|part| (part * GLOBE).round() as i64)
 }
 
-fn cell_of(latitude: f64, longitude: f64) -> i64 {
+pub(super) fn cell_of(latitude: f64, longitude: f64) -> i64 {
     cell(row_of(latitude), column_of(longitude))
 }
 
@@ -367,6 +408,7 @@ mod tests {
             for longitude in [-180.0, -179.99, -97.7, 0.0, 179.99, 180.0] {
                 for radius_km in [0.1, 5.0, 50.0, 200.0] {
                     let cells = cells_around(Circle { latitude, longitude, radius_km });
+                    let regions = regions_around(Circle { latitude, longitude, radius_km });
                     let limit = square_of_km(radius_km);
                     let middle = on_globe(latitude, longitude);
                     let span = radius_km / 111.0 * 1.2;
@@ -381,6 +423,7 @@ mod tests {
                         let here = cell_of(up, right);
                         let found = cells.iter().any(|(first, last)| (*first..=*last).contains(&here));
                         assert!(found || square > limit, "{latitude} {longitude} {radius_km}: {up} {right}");
+                        assert!(!found || regions.contains(&region_of(here)));
                     }
                 }
             }

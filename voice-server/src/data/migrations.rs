@@ -22,7 +22,8 @@ pub(super) static SQLITE: LazyLock<Migrator> = versions!("sqlite":
     "0007_shelves");
 
 pub(super) static POSTGRES: LazyLock<Migrator> = versions!("postgres":
-    "0001_platform" "0002_properties" "0003_trust" "0004_conversation_words" "0005_turn_figures" "0006_shelves");
+    "0001_platform" "0002_properties" "0003_trust" "0004_conversation_words" "0005_turn_figures" "0006_shelves"
+    "0007_whereabouts");
 
 /// One version by the name of its file: its number, and what it is about.
 fn version(name: &'static str, statements: &'static str) -> Migration {

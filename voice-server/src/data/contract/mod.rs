@@ -11,8 +11,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    DEMO_ORGANIZATION, DataError, NewConversation, NewUser, PropertyFilter, PropertySort, Role, Store,
-    Timestamp, Turn, facts,
+    Circle, DEMO_ORGANIZATION, DataError, NewConversation, NewUser, PropertyFilter, PropertySort, Role,
+    Store, Timestamp, Turn, facts,
 };
 
 /// Adds the organization that the suite's calls belong to.
@@ -101,8 +101,12 @@ fn older_kinds() -> impl Iterator<Item = [&'static str; 3]> {
     })
 }
 
-/// Listings as the version had them that knew no shelves; `now` is a moment of the database.
-pub(super) fn older_listings(now: &str) -> Vec<String> {
+/// Where all of [`older_listings`] are.
+const OLDER_PLACE: Circle = Circle { latitude: 30.27, longitude: -97.74, radius_km: 5.0 };
+
+/// Listings as the version had them that knew no shelves; `now` is a moment of the database, and `words_in` its statement for
+/// the index of words up to the number, and what stands before and after the words.
+pub(super) fn older_listings(now: &str, [words_in, before, after]: [&str; 3]) -> Vec<String> {
     let organization = DEMO_ORGANIZATION;
     let mut rows = vec![format!(
         "INSERT INTO organizations (id, name, created_at) VALUES ('{organization}', 'Old', {now})"
@@ -114,11 +118,19 @@ pub(super) fn older_listings(now: &str) -> Vec<String> {
             "INSERT INTO properties (id, organization_id, address, property_data, created_at, updated_at)
              VALUES ('{id}', '{organization}', '1 Oak St', '{{}}', {now}, {now})"
         ));
-        let owner = facts::owner(organization);
+        let (owner, city) = (facts::owner(organization), facts::place(organization, "Austin"));
+        let cell = facts::cell_of(OLDER_PLACE.latitude, OLDER_PLACE.longitude);
+        let [x, y, z] = facts::on_globe(OLDER_PLACE.latitude, OLDER_PLACE.longitude);
+        let words = format!(" oak w{place} ");
         rows.push(format!(
             "INSERT INTO property_facts (number, owner, place, listed, price, beds, half_baths, status, kind, sub_kind,
                                          cell, x, y, z, words)
-             SELECT number, {owner}, 1, 1, 1, 1, 1, {status}, {kind}, {sub_kind}, -1, 0, 0, 0, ' oak ' FROM properties
+             SELECT number, {owner}, {city}, 1, 1, 1, 1, {status}, {kind}, {sub_kind}, {cell}, {x}, {y}, {z}, '{words}'
+             FROM properties WHERE id = '{id}'"
+        ));
+        let marked = facts::marked(organization, &words);
+        rows.push(format!(
+            "INSERT INTO property_words {words_in} SELECT number, {before}'{marked}'{after} FROM properties
              WHERE id = '{id}'"
         ));
     }
@@ -150,6 +162,26 @@ pub(super) async fn older_listings_are_found_by_state_and_type(store: &dyn Store
                 .map(|(place, _)| Uuid::from_u128(place as u128 + 1))
                 .collect();
             assert_eq!(found, expected, "{status} {kind}");
+        }
+    }
+    // By a word that one alone has, which is rare enough for the index of words.
+    for (place, [status, ..]) in older_kinds().enumerate() {
+        let one = PropertyFilter {
+            statuses: vec![status.to_owned()],
+            words: vec![format!("w{place}")],
+            ..Default::default()
+        };
+        let in_city = PropertyFilter { city: Some("Austin".into()), ..one.clone() };
+        let around = PropertyFilter { circle: Some(OLDER_PLACE), ..one.clone() };
+        let elsewhere = PropertyFilter { city: Some("Dallas".into()), ..one.clone() };
+        for (filter, is_there) in [(one, true), (in_city, true), (around, true), (elsewhere, false)] {
+            let found = store
+                .properties(DEMO_ORGANIZATION, filter, PropertySort::Newest, None, 100)
+                .await
+                .expect("read");
+            // A begun word finds others too.
+            let id = Uuid::from_u128(place as u128 + 1);
+            assert_eq!(found.items.iter().any(|property| property.id == id), is_there, "w{place}");
         }
     }
 }

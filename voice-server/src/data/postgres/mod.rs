@@ -106,6 +106,15 @@ mod dialect {
         format!("words @@ '{}{star}'::tsquery", words.join(" & "))
     }
 
+    /// Whether the index of words knows where listings are, and is asked for it: a listing's row costs more than its entry.
+    pub(super) const WORDS_HAVE_WHEREABOUTS: bool = true;
+    /// The same where the listing is also in one of the places of each list.
+    pub(super) fn has_words_at(words: &[String], begun: bool, places: &[Vec<String>]) -> String {
+        let any: Vec<String> = places.iter().map(|any| format!("({})", any.join(" | "))).collect();
+        let words = has_words(words, begun);
+        if any.is_empty() { words } else { format!("{words} AND words @@ '{}'::tsquery", any.join(" & ")) }
+    }
+
     /// Where a listing's words go in. They are words already; Postgres' own reading would part some.
     pub(super) const WORDS_IN: &str = "INSERT INTO property_words (number, words) ";
     pub(super) const WORDS_FROM: &str = "array_to_tsvector(string_to_array(";

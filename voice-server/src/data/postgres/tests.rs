@@ -57,7 +57,8 @@ async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn older_listings_are_found_by_state_and_type() {
     let Some(server) = postgres() else { return };
-    let store = brought_up(server, 5, contract::older_listings("now()")).await;
+    let words_in = ["(number, words)", "array_to_tsvector(string_to_array(", ", ' '))"];
+    let store = brought_up(server, 5, contract::older_listings("now()", words_in)).await;
     contract::older_listings_are_found_by_state_and_type(&store).await;
     store.close().await;
 }

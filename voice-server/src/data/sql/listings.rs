@@ -256,7 +256,11 @@ async fn save_words(
     query.push_values(written, |mut row, (number, facts)| {
         row.push(*number);
         row.push(dialect::WORDS_FROM);
-        row.push_bind_unseparated(facts::marked(organization, &facts.words));
+        let mut words = facts::marked(organization, &facts.words);
+        if dialect::WORDS_HAVE_WHEREABOUTS {
+            words.push_str(&facts.whereabouts(organization));
+        }
+        row.push_bind_unseparated(words);
         row.push_unseparated(dialect::WORDS_FROM_END);
     });
     work.once(&mut query).execute(work.on()).await?;

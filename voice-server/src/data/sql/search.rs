@@ -36,6 +36,8 @@ const SAMPLE: i64 = 300;
 const MOST_OF_SAMPLE: i64 = 2;
 /// A begun word has at least so many letters; a shorter one is a whole word, since it begins too many.
 const BEGUN_FROM: usize = 3;
+/// Regions that the index of words is asked for at most; a circle over more of them leaves out little.
+const MOST_REGIONS: usize = 12;
 /// The first circle of a search for the nearest, in kilometres.
 const FIRST_RING: f64 = 1.0;
 
@@ -450,7 +452,21 @@ impl<'f> Search<'f> {
     fn has_words(&self) -> String {
         let mark = facts::word_mark(self.organization);
         let words: Vec<String> = self.words.iter().map(|word| format!("{mark}{word}")).collect();
-        dialect::has_words(&words, self.begun)
+        let mut places = Vec::new();
+        if let Some(city) = &self.filter.city {
+            places.push(vec![facts::place_word(facts::place(self.organization, city))]);
+        }
+        if self.shelves.len() < facts::SHELVES {
+            places.push(self.shelves.iter().copied().map(facts::shelf_word).collect());
+        }
+        let regions = self.filter.circle.map(facts::regions_around).unwrap_or_default();
+        if (1..=MOST_REGIONS).contains(&regions.len()) {
+            places.push(regions.into_iter().map(facts::region_word).collect());
+        }
+        for place in places.iter_mut().flatten() {
+            place.insert_str(0, &mark);
+        }
+        dialect::has_words_at(&words, self.begun, &places)
     }
 
     /// The nearest: in circles that grow until one holds the page.

@@ -98,6 +98,12 @@ mod dialect {
         format!("property_words MATCH '{}{star}'", words.join(" "))
     }
 
+    /// Whether the index of words knows where listings are: a listing's row is found sooner than an entry among so many.
+    pub(super) const WORDS_HAVE_WHEREABOUTS: bool = false;
+    pub(super) fn has_words_at(words: &[String], begun: bool, _: &[Vec<String>]) -> String {
+        has_words(words, begun)
+    }
+
     /// Where a listing's words go in.
     pub(super) const WORDS_IN: &str = "INSERT INTO property_words (rowid, words) ";
     pub(super) const WORDS_FROM: &str = "";

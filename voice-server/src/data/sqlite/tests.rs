@@ -132,7 +132,7 @@ async fn numbers_of_older_calls_count_where_a_secret_key_told_them() {
 #[tokio::test]
 async fn older_listings_are_found_by_state_and_type() {
     let folder = Folder::new();
-    let store = brought_up(&folder, 6, contract::older_listings("1")).await;
+    let store = brought_up(&folder, 6, contract::older_listings("1", ["(rowid, words)", "", ""])).await;
     contract::older_listings_are_found_by_state_and_type(&store).await;
 }
 
