@@ -19,11 +19,12 @@ UPDATE property_facts SET kind = sub_kind, sub_kind = 0 WHERE kind = 0 AND sub_k
     (1276657074, 1010244285, 539089181, 1485226441, 793325703, 1755467510, 1739051634, 1838095023);
 UPDATE property_facts SET sub_kind = 0 WHERE sub_kind IN
     (1276657074, 1010244285, 539089181, 1485226441, 793325703, 1755467510, 1739051634, 1838095023);
-UPDATE property_facts SET
-    shelf = CASE WHEN status IN (1949114075, 319561917, 1171008976, 1118439451) THEN 0 ELSE 3 END
+ALTER TABLE property_facts ALTER COLUMN shelf DROP DEFAULT;
+-- So the table is written anew as a whole, without an old row beside each.
+ALTER TABLE property_facts ALTER COLUMN shelf TYPE SMALLINT USING
+    CASE WHEN status IN (1949114075, 319561917, 1171008976, 1118439451) THEN 0 ELSE 3 END
           + CASE WHEN kind IN (1276657074, 1010244285, 539089181) THEN 0 WHEN kind IN (1485226441, 793325703) THEN 1 ELSE 2 END;
 
-ALTER TABLE property_facts ALTER COLUMN shelf DROP DEFAULT;
 CREATE INDEX facts_listed ON property_facts (owner, shelf, listed, number)
     INCLUDE (price, beds, half_baths, status, kind, sub_kind, x, y, z);
 CREATE INDEX facts_price ON property_facts (owner, shelf, price, number)

@@ -185,7 +185,8 @@ impl PostgresStore {
         MIGRATIONS.run(&self.pool).await.map_err(DataError::Migration)?;
         if !was_current {
             // What was written anew is read by its indexes alone once this is done; the database itself does it later.
-            let tidied = sqlx::query("VACUUM (ANALYZE, SKIP_LOCKED) property_facts, turns").persistent(false);
+            let tidied = sqlx::query("VACUUM (ANALYZE, SKIP_LOCKED) property_facts, property_words, turns")
+                .persistent(false);
             if let Err(error) = tidied.execute(&self.pool).await {
                 tracing::warn!(%error, "the tables are up to date, but not tidied yet");
             }
@@ -236,7 +237,7 @@ impl PostgresStore {
         self.begin("BEGIN", scope, "").await
     }
 
-    /// Begin and settings go in one message.
+    /// Begin and settings go in one message. No worker is started for a statement: that takes longer than any of ours.
     async fn begin(&self, begin: &str, scope: Scope, settings: &str) -> Result<sql::Work, DataError> {
         let setting = match scope {
             Scope::Of(organization) => format!("set_config('voice.organization', '{organization}', TRUE)"),
@@ -244,7 +245,8 @@ impl PostgresStore {
         };
         // Only a UUID and words of this file are in it.
         let statement = AssertSqlSafe(format!(
-            "{begin}; SELECT {setting}, set_config('statement_timeout', '8000', TRUE){settings}"
+            "{begin}; SELECT {setting}, set_config('statement_timeout', '8000', TRUE),
+             set_config('max_parallel_workers_per_gather', '0', TRUE){settings}"
         ));
         Ok(sql::Work::new(self.pool.begin_with(statement).await?, self.named))
     }
