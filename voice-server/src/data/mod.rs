@@ -15,6 +15,9 @@ mod store;
 mod timestamp;
 mod types;
 
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
 use uuid::Uuid;
 
 pub use postgres::PostgresStore;
@@ -82,14 +85,23 @@ enum Scope {
 }
 
 /// An operation takes at most this long, waiting for a connection included.
-const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
+/// An operation that takes this long is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Boxes an operation and limits its time.
+#[track_caller]
 fn within<'s, T: Send>(operation: impl Future<Output = Result<T, DataError>> + Send + 's) -> Answer<'s, T> {
+    let place = Location::caller();
     Box::pin(async move {
-        match tokio::time::timeout(DEADLINE, operation).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(DataError::Unavailable(sqlx::Error::PoolTimedOut)),
+        let begun = Instant::now();
+        let outcome = tokio::time::timeout(DEADLINE, operation).await;
+        let took = begun.elapsed();
+        if took >= SLOW {
+            // Its statements are not told: what somebody searched for stands in them.
+            let (file, line, took_ms) = (place.file(), place.line(), took.as_millis());
+            tracing::warn!(file, line, took_ms, "an operation of the database was slow");
         }
+        outcome.unwrap_or(Err(DataError::Unavailable(sqlx::Error::PoolTimedOut)))
     })
 }

@@ -43,6 +43,12 @@ impl Publisher {
         self.publish(Kind::ConversationUpdated, json!({"conversationId": self.conversation}));
     }
 
+    /// How the call goes: whether its client is away and waited for, and whether a person answers.
+    pub fn live(&self, is_away: bool, is_attended: bool) {
+        let data = json!({"conversationId": self.conversation, "away": is_away, "attended": is_attended});
+        self.publish(Kind::ConversationUpdated, data);
+    }
+
     /// The caller's words so far. At most ten times a second, except for those that stay.
     pub fn transcript(&self, turn: u32, text: &str, is_final: bool) {
         let now = Instant::now();

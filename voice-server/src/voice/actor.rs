@@ -391,6 +391,7 @@ impl Call {
                         };
                         away_until = None;
                         live.is_away.store(false, Ordering::Relaxed);
+                        self.tell_watchers(&live);
                         watching.set(self.watch(true));
                         tracing::info!(conversation = %self.id, taken, "a call goes on with another socket");
                     }
@@ -404,6 +405,7 @@ impl Call {
                         registry::Order::TakeOver(on) => {
                             if steer.try_send(Control::Attend(on)).is_ok() {
                                 live.is_attended.store(on, Ordering::Relaxed);
+                                self.tell_watchers(&live);
                             }
                         }
                     },
@@ -421,6 +423,7 @@ impl Call {
                     }
                     away_until = Some(Instant::now() + self.limits.resume);
                     live.is_away.store(true, Ordering::Relaxed);
+                    self.tell_watchers(&live);
                     watching.set(self.watch(false));
                     tracing::info!(conversation = %self.id, "a client dropped and is waited for");
                 }

@@ -22,7 +22,7 @@ export async function calls(page, { user, signal }) {
   const over = new Set();
   const add = (call) => {
     if (over.has(call.id)) return;
-    if (cards.has(call.id)) return cards.get(call.id).attended(call.attended);
+    if (cards.has(call.id)) return cards.get(call.id).goes(call);
     const card = new Card(call, user);
     card.since = asked;
     cards.set(call.id, card);
@@ -52,7 +52,7 @@ export async function calls(page, { user, signal }) {
   const on = (type, act) => live.addEventListener(type, ({ detail }) => act(read.subject(detail), detail.data ?? {}, detail), { signal });
   on("conversation.started", (id, data, event) => (add({ id, startedAt: data.startedAt ?? data.createdAt ?? event.at, attended: false }), tidy()));
   on("conversation.ended", (id) => (over.add(id), remove(id), tidy()));
-  on("conversation.updated", (id, data) => data.attended !== undefined && cards.get(id)?.attended(data.attended));
+  on("conversation.updated", (id, data) => cards.get(id)?.goes(data));
   on("transcript", (id, data) => cards.get(id)?.words(data));
   on("turn", (id, data) => cards.get(id)?.turn(data));
   on("reset", () => refresh().catch(() => {}));
@@ -63,7 +63,7 @@ export async function calls(page, { user, signal }) {
 }
 
 class Card {
-  constructor({ id, startedAt, attended, clientPhone }, user) {
+  constructor({ id, startedAt, attended, away, clientPhone }, user) {
     Object.assign(this, { id, startedAt: new Date(startedAt), lines: new Map() });
     const may = user.role !== "viewer";
     const title = clientPhone || `Call ${id.slice(0, 8)}`;
@@ -82,14 +82,15 @@ class Card {
     this.element = h("article.card.call", { "aria-label": title },
       h("header.row", h("h2", h("a", { href: `#/conversations/${id}` }, title)), this.time, this.pill),
       this.log, may && this.form, may && h("div.row", this.take, end));
-    this.attended(attended);
+    this.goes({ attended: Boolean(attended), away: Boolean(away) });
     this.tick();
   }
 
-  attended(on) {
-    this.on = Boolean(on);
-    this.pill.className = this.on ? "pill warn" : "pill good";
-    this.pill.textContent = this.on ? "You answer" : "Answering";
+  // Whether a person answers, and whether the caller's line dropped and is waited for; what is not said stays.
+  goes({ attended = this.on, away = this.away }) {
+    Object.assign(this, { on: attended, away });
+    this.pill.className = away ? "pill bad" : this.on ? "pill warn" : "pill good";
+    this.pill.textContent = away ? "Line dropped, waiting" : this.on ? "A person answers" : "Answering";
     this.take.textContent = this.on ? "Hand back" : "Take over";
     this.take.setAttribute("aria-pressed", String(this.on));
   }
@@ -131,7 +132,7 @@ class Card {
   async order(what, body) {
     try {
       await request("POST", at.call(this.id, what), { body });
-      if (what === "attend") this.attended(body.on);
+      if (what === "attend") this.goes({ attended: body.on });
       return true;
     } catch (error) {
       toast(`That did not reach the call: ${error.message || "the server does not answer"}.`, "bad");

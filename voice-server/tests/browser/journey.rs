@@ -117,7 +117,7 @@ pub(crate) fn a_call_is_talked_through_and_found_again(
     assert!(total.contains(" ms "), "the latency: {total}");
 
     interrupt_by_voice(&caller, &desk);
-    drop_and_come_back(&caller, &road, &id, checks);
+    drop_and_come_back(&caller, &desk, &road, &id, checks);
     reload(&caller, &id);
     step_in(&caller, &desk, checks);
     assert_eq!(desk.console_errors(), Vec::<Value>::new());
@@ -145,19 +145,27 @@ fn interrupt_by_voice(caller: &Browser<'_>, desk: &Browser<'_>) {
 }
 
 /// The network goes in the middle of an answer. The page says so, comes back to the same call, and the answer goes on.
-fn drop_and_come_back(caller: &Browser<'_>, road: &Road, id: &str, checks: Option<&Checks>) {
+fn drop_and_come_back(
+    caller: &Browser<'_>,
+    desk: &Browser<'_>,
+    road: &Road,
+    id: &str,
+    checks: Option<&Checks>,
+) {
     ask(caller, "q17");
     caller.wait("an audible answer", SOUNDS);
     let lines = caller.run("return document.querySelectorAll('#log li').length");
     road.cut();
     link(caller, "Reconnecting…");
     assert!(caller.text_of("#status").contains("come back"), "{}", caller.text());
+    shows(desk, "Line dropped, waiting");
     if let Some(checks) = checks {
         checks.run(caller, "talk-reconnecting");
     }
     assert_eq!(caller.text_of("#link"), "Reconnecting…", "nothing came through while the network was gone");
     road.mend();
     link(caller, "Connected");
+    shows(desk, "Answering");
     assert_eq!(call_of(caller), id, "another call");
     hear_out(caller);
     assert_eq!(caller.run("return document.querySelectorAll('#log li').length"), lines, "each line once");
@@ -181,7 +189,7 @@ fn reload(caller: &Browser<'_>, id: &str) {
 fn step_in(caller: &Browser<'_>, desk: &Browser<'_>, checks: Option<&Checks>) {
     const WRITTEN: &str = "One moment please, I will ask the owner.";
     desk.press(".call button[aria-pressed]");
-    shows(desk, "You answer");
+    shows(desk, "A person answers");
     desk.write(".say input", WRITTEN);
     desk.press(".say button");
     caller

@@ -10,6 +10,7 @@ use voice_server::config::{Config, Secret};
 use voice_server::data::DEMO_ORGANIZATION;
 use voice_server::events::{Event, Kind};
 use voice_server::voice::call;
+use voice_server::voice::registry::Order;
 
 use crate::harness::{Client, Got, Server, Wish, soon};
 use crate::rest::Api;
@@ -112,6 +113,26 @@ async fn a_call_is_followed_from_its_begin_to_its_end() {
     assert_eq!(server.conversation(id).await["status"], json!("ended"));
     let mut again = watch(&server, told[0]["id"].as_str()).await;
     assert_eq!((again.next_text().await, again.next_text().await), (told[4].clone(), told[5].clone()));
+}
+
+#[tokio::test]
+async fn who_watches_is_told_that_a_line_dropped_and_that_a_person_answers() {
+    let mut server = Server::start().await;
+    let mut console = watch(&server, None).await;
+    let (mut caller, _line, id) = server.call_v1("?in=pcm16&out=pcm16").await;
+    let session = caller.next_text().await;
+    assert_eq!(console.next_text().await["type"], "conversation.started");
+    let told = |away, attended| json!({"conversationId": id, "away": away, "attended": attended});
+    server.calls.order(DEMO_ORGANIZATION, id, Order::TakeOver(true)).expect("taken over");
+    let event = console.next_text().await;
+    assert_eq!((&event["type"], &event["data"]), (&json!("conversation.updated"), &told(false, true)));
+    drop(caller);
+    assert_eq!(console.next_text().await["data"], told(true, true));
+    let mut caller = server.dial(&format!("/voice/{id}"), Some("voice.v1")).await.expect("accepted");
+    let resume = json!({"type": "resume", "token": session["resumeToken"], "lastSeq": 1});
+    caller.text(&resume.to_string()).await;
+    assert_eq!(caller.next_text().await["type"], "session");
+    assert_eq!(console.next_text().await["data"], told(false, true));
 }
 
 #[tokio::test]

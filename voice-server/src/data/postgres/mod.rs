@@ -10,7 +10,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 
 use super::migrations::POSTGRES as MIGRATIONS;
 use super::{DataError, Scope};
@@ -161,6 +161,8 @@ impl PostgresStore {
         };
         // Poolers refuse this parameter, and values travel in binary anyway.
         let options = options.extra_float_digits(None);
+        // What somebody searched for stands in statements.
+        let options = options.disable_statement_logging();
         let options = if named { options } else { options.statement_cache_capacity(0) };
         let pool = PgPoolOptions::new()
             .min_connections(KEPT)

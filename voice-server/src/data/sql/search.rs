@@ -92,10 +92,10 @@ impl<'f> Search<'f> {
         if self.sort == PropertySort::Nearest {
             return self.nearest(work).await;
         }
-        if let Some(circle) = self.filter.circle.filter(|_| !self.are_places_on_the_way()) {
-            if let Some(gathered) = self.gather(work, Source::Around(circle)).await? {
-                return Ok(self.page(gathered));
-            }
+        if let Some(circle) = self.filter.circle.filter(|_| !self.are_places_on_the_way())
+            && let Some(gathered) = self.gather(work, Source::Around(circle)).await?
+        {
+            return Ok(self.page(gathered));
         }
         let budget = if self.words.is_empty() { SHORT_WALK } else { SHORT_WALK_OF_WORDS };
         let mut found = self.walk(work, self.after, budget, self.limit + 1).await?;

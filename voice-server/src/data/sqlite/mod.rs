@@ -11,6 +11,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -144,7 +145,9 @@ impl SqliteStore {
             .foreign_keys(true)
             .pragma("cache_size", CACHE)
             .pragma("mmap_size", MAPPED)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            // What somebody searched for stands in statements.
+            .disable_statement_logging();
         let pool = |connections| {
             SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
         };

@@ -3,6 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::task::coop::unconstrained;
@@ -17,6 +18,7 @@ use super::super::link::{self, Link};
 use super::super::messages::{Message, Request, ledger_ms};
 use super::super::outbox::{Audio, Item};
 use super::super::query::Asked;
+use super::super::registry::Live;
 use super::{Call, End, START_WAIT, Seen};
 use crate::recording::CallRecording;
 
@@ -101,6 +103,11 @@ impl Call {
             });
         }
         End::server(1011, "the call ended unexpectedly")
+    }
+
+    /// Tells those who watch how the call goes now.
+    pub(super) fn tell_watchers(&self, live: &Live) {
+        self.publisher.live(live.is_away.load(Ordering::Relaxed), live.is_attended.load(Ordering::Relaxed));
     }
 
     /// Puts a message for a client that reads messages; others take every message for audio.
