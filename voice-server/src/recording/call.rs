@@ -51,6 +51,11 @@ impl Plan {
         self.wishes.greeting(plain)
     }
 
+    /// What a caller who is not greeted is told in writing: that a machine answers.
+    pub fn disclosure(&self) -> Option<&str> {
+        self.wishes.disclosure.as_deref()
+    }
+
     /// Begins with the call. `greets`: the caller gets [`Plan::greeting`]; else nothing is recorded.
     pub fn begin(self, greets: bool) -> CallRecording {
         let records = greets && self.wishes.mode != RecordingMode::Off;

@@ -303,6 +303,7 @@ impl Call {
         };
         let session = Message::session(&options, token);
         self.tell(session.clone());
+        self.disclose(&options);
         // What holds from now on is said by nobody else any more.
         let holds = Asked {
             input: Some(options.input),

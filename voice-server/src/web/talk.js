@@ -69,7 +69,7 @@ function follow(mine) {
   on("speech_started", () => tell("Listening…"));
   on("speech_ended", () => tell("Thinking…"));
   on("turn", (turn) => finished(mine, turn));
-  on("notice", ({ text }) => tell(text));
+  on("notice", ({ code, text }) => (code === "disclosure" ? line("disclosure", "answer", text) : tell(text)));
   on("error", ({ text }) => complain(text));
   on("level", ({ input }) => loudness(Math.sqrt(input)));
   on("sound", ({ sounding }) => {

@@ -1,7 +1,8 @@
 //! Calls as they go: bytes in, audio and events out, in both profiles.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
+use voice_server::data::{DEMO_ORGANIZATION, OrganizationChange, OrganizationSettings};
 use voice_server::voice::call::{Control, DeclaredInput, Event, OutputFormat, Profile};
 
 use crate::harness::{Got, Seen, Server, record};
@@ -368,4 +369,27 @@ async fn audio_that_waits_to_be_written_is_dropped_when_its_reply_is_cleared() {
         |reply: u8| got.iter().filter(|got| matches!(got, Got::Binary(bytes) if bytes[7] == reply)).count();
     assert!(of(1) < QUEUED, "all of the cleared reply was sent");
     assert_eq!(of(2), 1, "the next reply is whole");
+}
+
+/// That a machine answers is said in the greeting; who is not greeted reads it, once.
+#[tokio::test]
+async fn who_is_not_greeted_is_told_in_writing_that_a_machine_answers() {
+    let mut server = Server::start().await;
+    let settings =
+        OrganizationSettings { disclosure: Some("A machine answers.".into()), ..Default::default() };
+    let change = OrganizationChange { settings: Some(settings), ..Default::default() };
+    server.app.store.change_organization(DEMO_ORGANIZATION, change, None).await.expect("changed");
+    let (mut client, line, _) = server.call_v1("?in=pcm16&out=pcm16").await;
+    assert_eq!(client.next_text().await["type"], "session");
+    let told = client.next_text().await;
+    let expected = ["notice", "disclosure", "A machine answers."].map(Value::from);
+    assert_eq!([&told["type"], &told["code"], &told["text"]], expected.each_ref());
+    line.event(Event::SpeechStarted).await;
+    assert_eq!(client.next_text().await["type"], "speech_started");
+
+    let (mut client, line, _) = server.call_v1("?in=pcm16&out=pcm16&greeting=1").await;
+    assert!(line.options.greeting);
+    assert_eq!(client.next_text().await["type"], "session");
+    line.event(Event::SpeechStarted).await;
+    assert_eq!(client.next_text().await["type"], "speech_started");
 }

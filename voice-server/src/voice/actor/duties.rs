@@ -10,7 +10,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::backlog::Backlog;
-use super::super::call::{CallOutput, Event, Output, Profile, TurnRecord};
+use super::super::call::{CallOptions, CallOutput, Event, Output, Profile, TurnRecord};
 use super::super::dating::{Dated, Dating};
 use super::super::frames::{Gone, Writer};
 use super::super::inbound::{First, Order};
@@ -20,7 +20,7 @@ use super::super::outbox::{Audio, Item};
 use super::super::query::Asked;
 use super::super::registry::Live;
 use super::{Call, End, START_WAIT, Seen};
-use crate::recording::CallRecording;
+use crate::recording::{CallRecording, Plan};
 
 impl Call {
     /// What the caller wants, and what came before that was clear.
@@ -103,6 +103,14 @@ impl Call {
             });
         }
         End::server(1011, "the call ended unexpectedly")
+    }
+
+    /// Who is not greeted reads that a machine answers.
+    pub(super) fn disclose(&self, options: &CallOptions) {
+        let plan = options.recording.plan.as_ref().filter(|_| !options.greeting);
+        if let Some(text) = plan.and_then(Plan::disclosure) {
+            self.tell(Message::Notice { code: "disclosure".to_owned(), text: text.to_owned() });
+        }
     }
 
     /// Tells those who watch how the call goes now.
