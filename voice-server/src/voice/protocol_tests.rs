@@ -205,9 +205,10 @@ fn listed(heading: &str) -> BTreeSet<String> {
 #[test]
 fn the_codes_of_notices_and_errors_are_those_that_are_sent() {
     let notices = [NoticeCode::SttFailed, NoticeCode::LlmFailed, NoticeCode::TtsFailed];
-    let source = include_str!("actor.rs");
-    let of_actor =
-        source.split("Message::Notice { code: \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let sources = [include_str!("actor.rs"), include_str!("actor/duties.rs")];
+    let of_actor = sources.iter().flat_map(|source| {
+        source.split("Message::Notice { code: \"").skip(1).filter_map(|rest| rest.split('"').next())
+    });
     let notices = notices.iter().map(|code| code.as_str()).chain(of_actor);
     assert_eq!(listed("### Server: `notice`"), notices.map(str::to_owned).collect());
     let source = include_str!("inbound.rs");
