@@ -8,6 +8,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -129,10 +130,20 @@ async fn send(
     Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
 }
 
-/// Writes until the server is gone.
-async fn write(http: reqwest::Client, base: String, token: String, all: Arc<Mutex<Vec<Remembered>>>) {
+/// Writes until the server is gone, or says that the database is too busy: that acknowledges nothing, and is counted.
+async fn write(
+    http: reqwest::Client,
+    base: String,
+    token: String,
+    all: Arc<Mutex<Vec<Remembered>>>,
+    busy: Arc<AtomicUsize>,
+) {
     let ask = async |method: &str, path: &str, body: Value| {
         let (status, body) = send(&http, &base, &token, method, path, Some(body)).await?;
+        if status == 503 {
+            busy.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         assert!(status < 300, "{method} {path} answered {status} {body}");
         Some(body)
     };
@@ -180,6 +191,7 @@ async fn survives(settings: Vec<(&'static str, String)>, kills: usize) {
     add_admin(&folder.0, &settings);
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
     let all: Arc<Mutex<Vec<Remembered>>> = Arc::default();
+    let busy: Arc<AtomicUsize> = Arc::default();
     let mut seed = Seed(7);
     let mut token = String::new();
     for kill in 0..kills {
@@ -191,15 +203,27 @@ async fn survives(settings: Vec<(&'static str, String)>, kills: usize) {
         }
         check(&http, &server.base, &token, &all).await;
         let writers: Vec<_> = (0..WRITERS)
-            .map(|_| tokio::spawn(write(http.clone(), server.base.clone(), token.clone(), all.clone())))
+            .map(|_| {
+                let (base, token) = (server.base.clone(), token.clone());
+                tokio::spawn(write(http.clone(), base, token, all.clone(), busy.clone()))
+            })
             .collect();
         tokio::time::sleep(Duration::from_millis(5 + seed.below(250))).await;
         server.child.kill().unwrap();
         server.child.wait().unwrap();
         for writer in writers {
-            writer.await.expect("the server refused a write");
+            writer.await.unwrap_or_else(|error| {
+                let log = std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
+                panic!("the server refused a write: {error}\n{log}")
+            });
         }
     }
+    let refused = busy.load(Ordering::Relaxed);
+    let log = std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
+    if refused > 0 {
+        println!("  crash: {refused} writes were told to come again\n{log}");
+    }
+    assert!(refused <= 1 + kills / 20, "{refused} writes were told to come again: {log}");
     let server = Running::start(&folder.0, &settings);
     check(&http, &server.base, &token, &all).await;
     let (conversations, messages) = {
