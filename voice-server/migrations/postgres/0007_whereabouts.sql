@@ -1,8 +1,8 @@
 -- Among a listing's words in their index also its city, its shelf and its region, which is ten cells wide and high: so the index
 -- alone finds a rare word in one place, and reads no rows of others. They begin with a capital letter; words have none.
 
--- Rows of all organizations are read below.
-SELECT set_config('voice.scope', 'system', TRUE);
+-- Rows of all organizations are read below, and as many as there are, whatever time a role has for a statement.
+SELECT set_config('voice.scope', 'system', TRUE), set_config('statement_timeout', '0', TRUE);
 
 ALTER TABLE property_words RENAME TO property_words_before;
 CREATE TABLE property_words (

@@ -9,7 +9,7 @@ DROP INDEX facts_place_listed;
 DROP INDEX facts_place_price;
 DROP INDEX facts_place_beds;
 DROP INDEX facts_cell;
-ALTER TABLE property_facts ADD COLUMN shelf INTEGER NOT NULL DEFAULT 5;
+ALTER TABLE property_facts ADD COLUMN shelf INTEGER NOT NULL DEFAULT 6;
 
 -- A type in place of a sub-type is the type where there is none, and else counts for nothing.
 UPDATE property_facts SET kind = sub_kind, sub_kind = 0 WHERE kind = 0 AND sub_kind IN
@@ -34,3 +34,8 @@ CREATE INDEX facts_place_beds ON property_facts
     (place, shelf, beds, number, listed, price, half_baths, status, kind, sub_kind);
 CREATE INDEX facts_cell ON property_facts
     (owner, shelf, cell, number, x, y, z, price, beds, half_baths, status, kind, sub_kind, listed, place);
+
+-- A server of before that still runs on the file knows no shelves: better that it stores nothing than what nobody finds.
+CREATE TRIGGER property_facts_shelf BEFORE INSERT ON property_facts WHEN new.shelf NOT BETWEEN 0 AND 5 BEGIN
+    SELECT RAISE(ABORT, 'the tables are newer than this server: start it anew');
+END;

@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -15,7 +14,6 @@ use super::{List, id_of};
 use crate::app::App;
 use crate::auth::{Identity, Right};
 use crate::data::Timestamp;
-use crate::events::{Event, Kind};
 use crate::http::Problem;
 use crate::voice::registry::{NotOrdered, Order};
 
@@ -162,18 +160,10 @@ fn order(
     let unknown = || Problem::not_found("there is no such call under way");
     let id = id_of(id).ok_or_else(unknown)?;
     let order = read(&mut Fields::parse(body)?)?;
-    let attended = match &order {
-        Order::TakeOver(on) => Some(*on),
-        Order::End | Order::Say(_) => None,
-    };
     app.calls.order(who.organization, id, order).map_err(|error| match error {
         NotOrdered::BadText => Problem::bad_value("text", error.to_string()),
         NotOrdered::Busy => Problem::limited("too_many_orders", error.to_string(), 1),
         _ => unknown(),
     })?;
-    if let Some(attended) = attended {
-        let data = json!({"conversationId": id, "attended": attended});
-        app.events.publish(who.organization, &Event::new(Kind::ConversationUpdated, data));
-    }
     Ok(StatusCode::ACCEPTED)
 }

@@ -51,7 +51,8 @@ pub struct PropertyQuery {
     /// Bathrooms at least; a half one counts as half.
     #[param(value_type = Option<f64>, minimum = 0, maximum = 1_000)]
     min_baths: Option<String>,
-    /// `propertyType` or `propertySubType`, such as `Residential` or `Condominium`; several with commas between.
+    /// `propertyType` or `propertySubType`, such as `Residential` or `Condominium`; several with commas between. A type's name as
+    /// `propertySubType` counts only where there is no `propertyType`.
     r#type: Option<String>,
     /// `standardStatus`, such as `Active`; several with commas between.
     status: Option<String>,

@@ -251,10 +251,9 @@ pub(super) fn marked(organization: Uuid, words: &str) -> String {
     words.split_ascii_whitespace().map(|word| format!("{mark}{word}")).collect::<Vec<_>>().join(" ")
 }
 
-/// What stands among the words of a listing and is none, since words have small letters: its city, its shelf, and its region,
-/// which is ten cells wide and high. So an index of words alone can find the words of one place.
 impl Facts {
-    /// As [`marked`] has words, with a space before each.
+    /// What stands among the words of a listing and is none, since words have small letters: its city, its shelf, and its
+    /// region. So an index of words alone can find the words of one place. As [`marked`] has words, a space before each.
     pub(super) fn whereabouts(&self, organization: Uuid) -> String {
         let [_, place, shelf, .., cell, _, _, _] = self.numbers;
         let mark = word_mark(organization);
@@ -276,7 +275,7 @@ pub(super) fn region_word(region: i64) -> String {
     format!("R{region}")
 }
 
-/// Cells of a region, each way.
+/// A region is so many cells wide and high.
 const REGION: i64 = 10;
 
 fn region_of(cell: i64) -> i64 {

@@ -20,10 +20,14 @@ export async function calls(page, { user, signal }) {
   // that has ended does not come back with a list that was asked for before.
   let [asked, shown] = [0, 0];
   const over = new Set();
-  const add = (call) => {
+  const told = new Map();
+  const add = (call, mine = asked) => {
     if (over.has(call.id)) return;
-    if (cards.has(call.id)) return cards.get(call.id).goes(call);
-    const card = new Card(call, user);
+    // An event that came after the list was asked for knows better.
+    const { since = -1, news } = told.get(call.id) ?? {};
+    const now = since >= mine ? { ...call, ...news } : call;
+    if (cards.has(call.id)) return cards.get(call.id).goes(now);
+    const card = new Card(now, user);
     card.since = asked;
     cards.set(call.id, card);
     list.prepend(card.element);
@@ -42,7 +46,7 @@ export async function calls(page, { user, signal }) {
       if (mine < shown) return;
       shown = mine;
       for (const [id, card] of cards) if (card.since < mine && !items.some((call) => call.id === id)) remove(id);
-      items.forEach(add);
+      items.forEach((call) => add(call, mine));
       tidy();
     } catch (error) {
       if (error instanceof Refusal && !error.passing) throw error;
@@ -51,8 +55,12 @@ export async function calls(page, { user, signal }) {
   };
   const on = (type, act) => live.addEventListener(type, ({ detail }) => act(read.subject(detail), detail.data ?? {}, detail), { signal });
   on("conversation.started", (id, data, event) => (add({ id, startedAt: data.startedAt ?? data.createdAt ?? event.at, attended: false }), tidy()));
-  on("conversation.ended", (id) => (over.add(id), remove(id), tidy()));
-  on("conversation.updated", (id, data) => cards.get(id)?.goes(data));
+  on("conversation.ended", (id) => (over.add(id), told.delete(id), remove(id), tidy()));
+  on("conversation.updated", (id, { away, attended }) => {
+    if (attended === undefined) return;
+    told.set(id, { since: asked, news: { away, attended } });
+    cards.get(id)?.goes({ away, attended });
+  });
   on("transcript", (id, data) => cards.get(id)?.words(data));
   on("turn", (id, data) => cards.get(id)?.turn(data));
   on("reset", () => refresh().catch(() => {}));

@@ -10,7 +10,6 @@ use voice_server::config::{Config, Secret};
 use voice_server::data::DEMO_ORGANIZATION;
 use voice_server::events::{Event, Kind};
 use voice_server::voice::call;
-use voice_server::voice::registry::Order;
 
 use crate::harness::{Client, Got, Server, Wish, soon};
 use crate::rest::Api;
@@ -123,7 +122,9 @@ async fn who_watches_is_told_that_a_line_dropped_and_that_a_person_answers() {
     let session = caller.next_text().await;
     assert_eq!(console.next_text().await["type"], "conversation.started");
     let told = |away, attended| json!({"conversationId": id, "away": away, "attended": attended});
-    server.calls.order(DEMO_ORGANIZATION, id, Order::TakeOver(true)).expect("taken over");
+    let agent = Api::agent(&server).await;
+    let taken = agent.post(&format!("/api/v1/calls/{id}/attend"), json!({"on": true})).await;
+    assert_eq!(taken.status, 202);
     let event = console.next_text().await;
     assert_eq!((&event["type"], &event["data"]), (&json!("conversation.updated"), &told(false, true)));
     drop(caller);

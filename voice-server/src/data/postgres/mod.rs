@@ -186,9 +186,10 @@ impl PostgresStore {
         let was_current = self.has_current_tables().await?;
         MIGRATIONS.run(&self.pool).await.map_err(DataError::Migration)?;
         if !was_current {
-            // What was written anew is read by its indexes alone once this is done; the database itself does it later.
-            let tidied = sqlx::query("VACUUM (ANALYZE, SKIP_LOCKED) property_facts, property_words, turns")
-                .persistent(false);
+            // A version may have written the tables of searches anew. Their indexes alone are read once this is done; the database
+            // itself does it later.
+            let tidied =
+                sqlx::query("VACUUM (ANALYZE, SKIP_LOCKED) property_facts, property_words").persistent(false);
             if let Err(error) = tidied.execute(&self.pool).await {
                 tracing::warn!(%error, "the tables are up to date, but not tidied yet");
             }

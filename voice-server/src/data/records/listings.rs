@@ -164,7 +164,7 @@ pub struct PropertyFilter {
     pub min_beds: Option<i64>,
     /// At least so many bathrooms, in halves.
     pub min_half_baths: Option<i64>,
-    /// One of these types or sub-types; none: any.
+    /// One of these types or sub-types; none: any. A type in place of a sub-type counts where there is no type.
     pub kinds: Vec<String>,
     /// One of these statuses; none: any.
     pub statuses: Vec<String>,

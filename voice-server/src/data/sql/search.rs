@@ -1,7 +1,7 @@
 //! How listings are found: which index a search walks, and for how long.
 //!
-//! A page is looked for in the order that is asked, along an index which holds that order and every condition, and mostly
-//! found after a few hundred entries. Each order has a part for each shelf ([`facts::shelves`]); the parts that can hold what
+//! A page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
+//! found after a few hundred entries; a circle that this index knows nothing of is gathered before. Each order has a part for each shelf ([`facts::shelves`]); the parts that can hold what
 //! is asked for are walked together. Where it is not, what is asked for is rare: then candidates are gathered by whatever is
 //! rarest of it (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself,
 //! the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
@@ -92,7 +92,10 @@ impl<'f> Search<'f> {
         if self.sort == PropertySort::Nearest {
             return self.nearest(work).await;
         }
-        if let Some(circle) = self.filter.circle.filter(|_| !self.are_places_on_the_way())
+        // Of words each candidate's text is read, so there is no hurry with those.
+        let circle_first =
+            self.filter.circle.filter(|_| self.words.is_empty() && !self.are_places_on_the_way());
+        if let Some(circle) = circle_first
             && let Some(gathered) = self.gather(work, Source::Around(circle)).await?
         {
             return Ok(self.page(gathered));
@@ -105,7 +108,8 @@ impl<'f> Search<'f> {
         let Some(mut end) = self.end_of_walk(work, self.after, budget).await? else {
             return Ok(self.page(found));
         };
-        let sources = self.sources(work).await?;
+        let mut sources = self.sources(work).await?;
+        sources.retain(|source| circle_first.is_none() || !matches!(source, Source::Around(_)));
         for source in sources {
             if let Some(gathered) = self.gather(work, source).await? {
                 return Ok(self.page(gathered));
@@ -333,13 +337,10 @@ impl<'f> Search<'f> {
         source: Source,
     ) -> Result<Option<Vec<PropertyCursor>>, DataError> {
         let most = match source {
-            Source::Words => MOST_WITH_WORDS,
+            Source::Words => return self.gathered_by_words(work).await,
             Source::Around(_) => MOST_IN_CIRCLE,
             Source::Price | Source::Beds => MOST_IN_RANGE,
         };
-        if source == Source::Words {
-            return self.gathered_by_words(work).await;
-        }
         let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (");
         query.push(self.source(source, false, most + 1)).push(") s");
         let row = work.once(&mut query).fetch_one(work.on()).await?;
@@ -452,6 +453,9 @@ impl<'f> Search<'f> {
     fn has_words(&self) -> String {
         let mark = facts::word_mark(self.organization);
         let words: Vec<String> = self.words.iter().map(|word| format!("{mark}{word}")).collect();
+        if !dialect::WORDS_HAVE_WHEREABOUTS {
+            return dialect::has_words(&words, self.begun);
+        }
         let mut places = Vec::new();
         if let Some(city) = &self.filter.city {
             places.push(vec![facts::place_word(facts::place(self.organization, city))]);

@@ -1,8 +1,8 @@
 //! Conversations by what was said in them.
 //!
 //! Newest first, and mostly found by going through the newest ones: a word that many conversations have stands in some of
-//! them. The others are rare enough to be taken from the index of words, which has them in the same order, up to
-//! [`MOST_WITH_WORDS`]; where nearly all of these are left out by another condition, the page ends early, with a cursor from
+//! them. Postgres does so by itself where words are all that is asked. The others are rare enough to be taken from the index of
+//! words, in the same order, up to [`MOST_WITH_WORDS`]; where nearly all of these are left out by another condition, the page ends early, with a cursor from
 //! where it goes on. So a search takes bounded time, and a list that is read to its end holds everything once.
 
 use std::collections::BTreeSet;
@@ -93,17 +93,22 @@ impl<'f> Search<'f> {
         while seen < MOST_WITH_WORDS {
             let lacking = self.limit as usize + 1 - found.len();
             let most = if is_all { lacking } else { AT_ONCE };
-            let candidates = self.next_by_index(work, by_index, end, most).await?;
+            let mut candidates = self.next_by_index(work, by_index, end, most).await?;
             let Some(last) = candidates.last else { return Ok(self.page(found)) };
             (end, seen) = (Some(last), seen + candidates.seen);
-            let kept = if is_narrower { most } else { lacking };
-            let among: Vec<Uuid> = candidates.saying.into_iter().take(kept).collect();
+            let is_cut = !is_narrower && candidates.saying.len() > lacking;
+            if is_cut {
+                // No more than the page needs. Where one of them is not ours after all, it goes on behind these.
+                candidates.saying.truncate(lacking);
+                end = candidates.saying.last().copied();
+            }
+            let among: Vec<Uuid> = candidates.saying.iter().map(|candidate| candidate.id).collect();
             if !among.is_empty() {
                 let mut query = QueryBuilder::new("");
                 conversations::push_list(&mut query, &among, self.organization, self.filter, None);
                 found.extend(read(work, &mut query).await?);
             }
-            if self.is_page(&found) || candidates.seen < most {
+            if self.is_page(&found) || (candidates.seen < most && !is_cut) {
                 return Ok(self.page(found));
             }
         }
@@ -187,10 +192,11 @@ impl<'f> Search<'f> {
         for row in &work.once(&mut query).fetch_all(work.on()).await? {
             let id = id_of(row, "conversation_id")?;
             let created_at = Timestamp::from_millis(row.try_get::<i64, _>("place")? >> BITS_OF_ID);
-            found.last = Some(Cursor { created_at, id });
+            let candidate = Cursor { created_at, id };
+            found.last = Some(candidate);
             found.seen = row.try_get::<i64, _>("seen")?.try_into().unwrap_or(usize::MAX);
             if row.try_get("says")? {
-                found.saying.push(id);
+                found.saying.push(candidate);
             }
         }
         Ok(found)
@@ -204,7 +210,7 @@ struct Candidates {
     seen: usize,
     last: Option<Cursor>,
     /// Those that have every word, the newest first.
-    saying: Vec<Uuid>,
+    saying: Vec<Cursor>,
 }
 
 /// Where a conversation stands among all.
