@@ -137,6 +137,21 @@ async fn older_listings_are_found_by_state_and_type() {
 }
 
 #[tokio::test]
+async fn a_server_that_knows_no_shelves_stores_nothing_that_nobody_finds() {
+    let folder = Folder::new();
+    let store = brought_up(&folder, 6, Vec::new()).await;
+    for statement in contract::older_listings("1", ["(rowid, words)", "", ""]).into_iter().skip(1).take(2) {
+        let done = sqlx::query(sqlx::AssertSqlSafe(statement.clone())).execute(&store.writer).await;
+        match done {
+            Ok(_) => assert!(statement.contains("INTO properties "), "{statement}"),
+            Err(error) => assert!(error.to_string().contains("start it anew"), "{error}"),
+        }
+    }
+    let stored = sqlx::query("SELECT count(*) FROM property_facts").fetch_one(&store.writer).await;
+    assert_eq!(stored.expect("read").get::<i64, _>(0), 0);
+}
+
+#[tokio::test]
 async fn what_a_caller_said_before_is_found_by_the_index_of_numbers_that_count() {
     let folder = Folder::new();
     let store = SqliteStore::open(&folder.0).await.expect("a new store");
