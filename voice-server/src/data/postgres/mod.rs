@@ -251,7 +251,13 @@ impl PostgresStore {
             "{begin}; SELECT {setting}, set_config('statement_timeout', '8000', TRUE),
              set_config('max_parallel_workers_per_gather', '0', TRUE){settings}"
         ));
-        Ok(sql::Work::new(self.pool.begin_with(statement).await?, self.named))
+        // To its end even where nobody waits any more, such as a lookup whose time is over: sqlx 0.9.0 gives a connection back in
+        // the transaction that was given up at its begin (issue 4393), read-only or seeing every organization. What is begun for
+        // nobody is rolled back.
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+        let transaction = begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
+        Ok(sql::Work::new(transaction, self.named))
     }
 
     async fn end(&self) {

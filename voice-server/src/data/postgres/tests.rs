@@ -1,5 +1,6 @@
 //! What only Postgres promises, and the contract on it: direct and through a transaction pooler.
 
+use futures::FutureExt as _;
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 use voice_fixtures::left_out;
@@ -127,6 +128,37 @@ async fn row_level_security_shows_a_transaction_its_organization_and_nothing_wit
         let bare: i64 =
             sqlx::query("SELECT count(*) FROM turns").fetch_one(&store.pool).await.expect("read").get(0);
         assert_eq!(bare, 0);
+    }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_given_up_at_its_begin_leaves_nothing_to_the_next_on_its_connection() {
+    let Some(server) = postgres() else { return };
+    let store = store(&server.database().expect("a database")).await;
+    for polls in 1..6 {
+        // As lookups whose time is over, or requests whose clients went, wherever that happens.
+        let mut begun: Vec<_> = (0..KEPT).map(|_| Some(Box::pin(store.read(Scope::System)))).collect();
+        for _ in 0..polls {
+            for begun in &mut begun {
+                begun.take_if(|begun| begun.as_mut().now_or_never().is_some());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        drop(begun);
+        // At the same time, so that every connection is among them.
+        let mut all = Vec::new();
+        for _ in 0..KEPT {
+            let mut work = store.write(Scope::Of(DEMO_ORGANIZATION)).await.expect("begun");
+            let found = sqlx::query(
+                "SELECT coalesce(current_setting('voice.scope', TRUE), '') AS scope,
+                 current_setting('transaction_read_only') AS read_only",
+            );
+            let found = found.fetch_one(work.on()).await.expect("read");
+            assert_eq!(found.get::<String, _>("scope"), "", "everybody's rows may be seen");
+            assert_eq!(found.get::<String, _>("read_only"), "off", "what is to write may only read");
+            all.push(work);
+        }
     }
     store.close().await;
 }
