@@ -130,7 +130,8 @@ async fn send(
     Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
 }
 
-/// Writes until the server is gone, or says that the database is too busy: that acknowledges nothing, and is counted.
+/// Writes until the server is gone. A write that is told to come again is counted: it acknowledges nothing, and nothing here
+/// is so much that it should happen.
 async fn write(
     http: reqwest::Client,
     base: String,
@@ -219,11 +220,10 @@ async fn survives(settings: Vec<(&'static str, String)>, kills: usize) {
         }
     }
     let refused = busy.load(Ordering::Relaxed);
-    let log = std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
     if refused > 0 {
-        println!("  crash: {refused} writes were told to come again\n{log}");
+        let log = std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
+        panic!("{refused} writes were told to come again: {log}");
     }
-    assert!(refused <= 1 + kills / 20, "{refused} writes were told to come again: {log}");
     let server = Running::start(&folder.0, &settings);
     check(&http, &server.base, &token, &all).await;
     let (conversations, messages) = {
@@ -300,5 +300,5 @@ async fn postgres_keeps_every_acknowledged_write() {
         ("VOICE_AUTH_SECRET", "a secret for this test, long enough".to_owned()),
         ("DATABASE_URL", address),
     ];
-    survives(settings, kills().div_ceil(4)).await;
+    survives(settings, kills()).await;
 }
