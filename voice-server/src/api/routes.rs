@@ -21,7 +21,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(auth::ticket))
         .routes(routes!(auth::profile))
         .routes(routes!(users::list, users::add))
-        .routes(routes!(users::change))
+        .routes(routes!(users::change, users::remove))
         .routes(routes!(organization::one, organization::change))
         .routes(routes!(keys::list, keys::make))
         .routes(routes!(keys::revoke))

@@ -191,6 +191,45 @@ pub async fn change(
     Ok(revision::with_revision(&user, user.revision))
 }
 
+/// Deletes a user. Every sign-in of the user ends at once; conversations stay, as nobody's.
+///
+/// # Errors
+/// The request may not, there is no such user, it is oneself, or the database fails.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/users/{id}",
+    tag = "users",
+    params(("id" = Uuid, Path, description = "The user")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "There is none, or it is another organization's"),
+        (status = 409, description = "It is oneself: another admin must do that, so that one is left"),
+    ),
+)]
+pub async fn remove(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    who: Identity,
+) -> Result<StatusCode, Problem> {
+    who.may(Right::ManageUsers)?;
+    let unknown = || Problem::not_found("there is no such user");
+    let id = id_of(id).ok_or_else(unknown)?;
+    if who.user == Some(id) {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "last_admin",
+            "nobody can delete himself; let another admin do it",
+        ));
+    }
+    app.store.remove_user(who.organization, id).await.map_err(|error| match error {
+        DataError::NotFound => unknown(),
+        other => other.into(),
+    })?;
+    // No revision comes after it.
+    app.auth.denials.deny_before(id, i64::MAX).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 fn name(fields: &mut Fields) -> Result<Option<String>, Problem> {
     let name = fields.text("name")?;
     if name.as_ref().is_some_and(|name| name.chars().count() > NAME_LIMIT || name.contains('\0')) {

@@ -45,7 +45,7 @@ pub enum Right {
     ReadUsers,
     /// Change the organization's settings.
     ChangeOrganization,
-    /// Add and change users.
+    /// Add, change and delete users.
     ManageUsers,
     /// Make and revoke keys.
     ManageKeys,

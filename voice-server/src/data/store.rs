@@ -80,6 +80,12 @@ pub trait Accounts: Send + Sync {
         revision: Option<i64>,
     ) -> Answer<'_, User>;
 
+    /// Deletes a user, and with that all of the user's sign-ins. The conversations stay, as nobody's.
+    ///
+    /// # Errors
+    /// [`DataError::NotFound`].
+    fn remove_user(&self, organization: Uuid, id: Uuid) -> Answer<'_, ()>;
+
     /// Stores the first refresh token of a sign-in.
     fn add_refresh_token(&self, token: RefreshToken) -> Answer<'_, ()>;
 

@@ -102,7 +102,12 @@ async function people(page, me) {
     role.disabled = own;
     const bar = h("button.plain", { type: "button", disabled: own, onclick: () => alter(user, { disabled: !user.disabled }) }, user.disabled ? "Let in again" : "Bar");
     bar.setAttribute("aria-label", `${bar.textContent}: ${user.name || user.email}`);
-    return h("tr", h("th", { scope: "row" }, user.name, user.disabled && h("span.pill.bad", "Barred"), own && h("span.soft.small", " (you)")), h("td", user.email), h("td", role), h("td", bar));
+    const remove = h("button.plain", { type: "button", disabled: own, "aria-label": `Delete ${user.name || user.email}`, onclick: async () => {
+      if (!(await ask("Delete this person?", `${user.name || user.email} is signed out at once. Conversations stay, without a name to them.`, "Delete", true))) return;
+      await now(fail, () => request("DELETE", at.user(user.id)));
+      await refresh().catch(() => {});
+    } }, "Delete");
+    return h("tr", h("th", { scope: "row" }, user.name, user.disabled && h("span.pill.bad", "Barred"), own && h("span.soft.small", " (you)")), h("td", user.email), h("td", role), h("td", bar, remove));
   };
   form.onsubmit = async (event) => {
     event.preventDefault();

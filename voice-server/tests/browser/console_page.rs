@@ -242,6 +242,9 @@ pub(crate) fn settings_are_changed_and_keys_are_shown_once(server: SocketAddr, d
     browser.press("[aria-label='Revoke Web site']");
     browser.press("dialog button.danger");
     browser.wait("its end", "return !document.querySelector('#view').innerText.includes('Web site')");
+    browser.press("[aria-label='Delete New Colleague']");
+    browser.press("dialog button.danger");
+    browser.wait("her end", "return !document.querySelector('#view').innerText.includes('new@demo.example')");
     assert_eq!(browser.console_errors(), Vec::<Value>::new());
 }
 

@@ -114,6 +114,35 @@ async fn whoever_is_disabled_or_gets_another_password_is_out_at_once() {
 }
 
 #[tokio::test]
+async fn a_deleted_user_is_out_at_once_and_nobody_deletes_himself() {
+    let server = server(configured()).await;
+    let me = user(&server, DEMO_ORGANIZATION, "root@example.com", Role::Admin).await;
+    let anna = user(&server, DEMO_ORGANIZATION, "anna@example.com", Role::Agent).await;
+    let (root, hers) =
+        (signed_in(&server, "root@example.com").await, signed_in(&server, "anna@example.com").await);
+    let delete = async |who: &Value, id: Uuid| {
+        server.ask("DELETE", &format!("/api/v1/users/{id}"), &[HERE, &bearer(who)]).await
+    };
+    let made = server.send("POST", "/api/v1/conversations", &[HERE, &bearer(&hers)], "{}").await.json();
+    let mut watched = watching(&server, &hers).await;
+    assert_eq!(delete(&hers, me.id).await.status, 403);
+    let own = delete(&root, me.id).await;
+    assert_eq!((own.status, own.json()["code"].clone()), (409, json!("last_admin")));
+    assert_eq!(delete(&root, Uuid::new_v4()).await.status, 404);
+
+    assert_eq!(delete(&root, anna.id).await.status, 204);
+    assert_eq!(profile(&server, &hers).await.0, 401);
+    assert_eq!(closed(&mut watched).await, 4401);
+    assert_eq!(refreshed(&server, &hers).await.status, 400);
+    assert_eq!(delete(&root, anna.id).await.status, 404);
+    let path = format!("/api/v1/conversations/{}", made["id"].as_str().unwrap());
+    let left = server.ask("GET", &path, &[HERE, &bearer(&root)]).await;
+    assert_eq!((left.status, &left.json()["userId"]), (200, &Value::Null), "{}", left.body);
+    // The address is free again.
+    user(&server, DEMO_ORGANIZATION, "anna@example.com", Role::Agent).await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_revoked_is_worth_nothing_nor_are_its_tickets() {
     let server = server(configured()).await;
     user(&server, DEMO_ORGANIZATION, "root@example.com", Role::Admin).await;

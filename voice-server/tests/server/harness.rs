@@ -211,6 +211,7 @@ hand_on!(Accounts {
     user_by_id(id: Uuid) -> Option<User>;
     count_users() -> i64;
     change_user(organization: Uuid, id: Uuid, change: UserChange, revision: Option<i64>) -> User;
+    remove_user(organization: Uuid, id: Uuid) -> ();
     add_refresh_token(token: RefreshToken) -> ();
     rotate_refresh_token(hash: String, successor: String, now: Timestamp, expires_at: Timestamp, grace_ms: u64) -> Rotation;
     revoke_family(hash: String, now: Timestamp) -> Option<Uuid>;

@@ -18,6 +18,7 @@ pub(super) async fn all(store: &dyn Store) {
     a_refresh_token_has_one_successor_and_its_late_reuse_ends_the_family(store).await;
     two_that_rotate_at_once_get_one_successor(store).await;
     a_new_password_ends_all_sign_ins(store).await;
+    a_deleted_user_leaves_conversations_and_no_sign_in(store).await;
     a_key_is_found_by_its_hash_until_it_is_revoked(store).await;
 }
 
@@ -161,6 +162,27 @@ async fn a_new_password_ends_all_sign_ins(store: &dyn Store) {
         store.change_user(organization, user, change, None).await.expect("changed");
         assert_eq!(rotate(store, &hash, "x", 1).await, Rotation::Unusable);
     }
+}
+
+async fn a_deleted_user_leaves_conversations_and_no_sign_in(store: &dyn Store) {
+    let organization = an_organization(store).await;
+    let (gone, stays) = (a_user(store, organization).await, a_user(store, organization).await);
+    let hash = Uuid::new_v4().to_string();
+    store.add_refresh_token(token(organization, gone, &hash)).await.expect("added");
+    let (hers, his) = (Uuid::new_v4(), Uuid::new_v4());
+    for (id, user) in [(hers, gone), (his, stays)] {
+        let new = NewConversation::anonymous(id, organization, at(1));
+        store.open_conversation(NewConversation { user_id: Some(user), ..new }).await.expect("opened");
+    }
+    store.remove_user(organization, gone).await.expect("removed");
+    assert_eq!(store.user(organization, gone).await.expect("read"), None);
+    assert_eq!(rotate(store, &hash, "x", 1).await, Rotation::Unusable);
+    let of =
+        async |id| store.conversation(organization, id).await.expect("read").expect("there").conversation;
+    assert_eq!((of(hers).await.user_id, of(hers).await.revision), (None, 2));
+    assert_eq!((of(his).await.user_id, of(his).await.revision), (Some(stays), 1));
+    let again = store.remove_user(organization, gone).await;
+    assert!(matches!(again, Err(DataError::NotFound)));
 }
 
 async fn a_key_is_found_by_its_hash_until_it_is_revoked(store: &dyn Store) {

@@ -65,6 +65,8 @@ pub(super) async fn nothing_of_one_organization_is_reached_from_another(store: &
     tried("change_user");
     let change = UserChange { role: Some(Role::Viewer), ..Default::default() };
     not_found(store.change_user(other, user.id, change, None).await.map(drop));
+    tried("remove_user");
+    not_found(store.remove_user(other, user.id).await);
     tried("keys");
     assert!(store.keys(other).await.expect("read").is_empty());
     tried("revoke_key");

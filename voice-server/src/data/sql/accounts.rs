@@ -202,6 +202,25 @@ impl Accounts for Database {
         })
     }
 
+    fn remove_user(&self, organization: Uuid, id: Uuid) -> Answer<'_, ()> {
+        within(async move {
+            let mut work = self.write(Scope::Of(organization)).await?;
+            // The key would let go of them by itself, but not tell whoever read them before.
+            let query = work.query(
+                "UPDATE conversations SET user_id = NULL, revision = revision + 1
+                 WHERE organization_id = $1 AND user_id = $2",
+            );
+            query.bind(Id(organization)).bind(Id(id)).execute(work.on()).await?;
+            // Refresh tokens go with it.
+            let query = work.query("DELETE FROM users WHERE id = $1 AND organization_id = $2");
+            let query = query.bind(Id(id)).bind(Id(organization));
+            if query.execute(work.on()).await?.rows_affected() == 0 {
+                return Err(DataError::NotFound);
+            }
+            work.commit().await
+        })
+    }
+
     fn add_refresh_token(&self, token: RefreshToken) -> Answer<'_, ()> {
         within(async move {
             let mut work = self.write(Scope::Of(token.organization_id)).await?;
