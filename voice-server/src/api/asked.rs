@@ -92,9 +92,12 @@ impl Asked {
         self.read(name, "true or false", |text| text.parse().ok())
     }
 
-    /// Words to search for.
+    /// Words to search for; a text without any is one that is nowhere.
     pub(crate) fn words(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
+        if !text.is_empty() && !text.contains(char::is_alphanumeric) {
+            return vec![text.to_lowercase()];
+        }
         let words = text
             .split(|c: char| !(c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}')))
             .filter(|word| !word.is_empty());
@@ -131,6 +134,8 @@ mod tests {
         let asked =
             Asked::parse("q=Two%20 gardens%2C&limit=7&lead=true&from=2026-01-01T00:00:00Z&x=").expect("read");
         assert_eq!(asked.words("q"), ["two", "gardens"]);
+        assert!(asked.words("none").is_empty());
+        assert_eq!(Asked::parse("q=%28").expect("read").words("q"), ["("], "not the same as nothing asked");
         assert_eq!(asked.limit().ok(), Some(7));
         assert_eq!(asked.switch("lead").ok(), Some(Some(true)));
         assert!(asked.moment("from").is_ok_and(|from| from.is_some()));

@@ -24,7 +24,7 @@ use crate::auth::password::{LONGEST, PasswordError, SHORTEST};
 use crate::auth::refresh::{self, RefreshError, Refreshed, SignedIn};
 use crate::auth::throttle::Wait;
 use crate::auth::tickets::Purpose;
-use crate::auth::{Identity, Right, cookies, demo, email, origins};
+use crate::auth::{Identity, Right, Standing, cookies, demo, email, origins, setup};
 use crate::config::Secret;
 use crate::data::{DataError, NewUser, Role, Timestamp, User};
 use crate::http::Problem;
@@ -264,11 +264,16 @@ pub async fn set_up(State(app): State<App>, parts: Parts, body: Bytes) -> Result
         Problem::new(
             StatusCode::BAD_REQUEST,
             "invalid_setup_token",
-            "this link is no good or was used; restart the server for another, or use `voice user add --admin`",
+            "this link is no good, was used, or somebody can sign in already; `voice user add --admin` makes further admins",
         )
     };
     // Hashing is work; whoever has no link shall not cause it.
     if !app.auth.setup.is(&token) {
+        return Err(no_link());
+    }
+    // Somebody may have been added since by `voice user add`; then the link has nothing left to do.
+    if !setup::is_wanted(&*app.store).await? {
+        app.auth.setup.take(&token);
         return Err(no_link());
     }
     let hash = app.auth.passwords.hash(&password).await.map_err(not_checked)?;
@@ -344,9 +349,14 @@ pub async fn ticket(State(app): State<App>, who: Identity) -> Result<Response, P
 )]
 pub async fn profile(State(app): State<App>, who: Identity) -> Result<Json<User>, Problem> {
     who.may(Right::ReadProfile)?;
+    let standing = who.standing;
     let gone = || Problem::unauthenticated("this user is no more");
     let id = who.user.ok_or_else(gone)?;
-    app.store.user(who.organization, id).await?.filter(|user| !user.disabled).map(Json).ok_or_else(gone)
+    let stored =
+        app.store.user(who.organization, id).await?.filter(|user| !user.disabled).ok_or_else(gone)?;
+    // What he may do by this sign-in: Supabase's token says a role of its own.
+    let role = if let Standing::User(role) = standing { role } else { stored.role };
+    Ok(Json(User { role, ..stored }))
 }
 
 /// Counts a request against its address.

@@ -30,6 +30,7 @@ use crate::events::Publisher;
 use crate::http::Problem;
 use crate::recording::link::Link;
 use crate::voice::call::{NotWritten, Written};
+use crate::voice::writing::Way;
 
 /// Bytes of `metadata` at most, as JSON.
 const METADATA_LIMIT: usize = 8 * 1024;
@@ -259,6 +260,7 @@ pub async fn change(
     let id = id_of(id).ok_or_else(unknown)?;
     let mut fields = Fields::parse(&body)?;
     let change = ConversationChange { notes: fields.text("notes")?, lead: fields.maybe_switch("lead")? };
+    fields.nothing_else()?;
     if change.notes.as_ref().is_some_and(|notes| notes.chars().count() > NOTES_LIMIT || notes.contains('\0'))
     {
         return Err(Problem::bad_value("notes", format!("notes must have at most {NOTES_LIMIT} characters")));
@@ -326,7 +328,14 @@ pub async fn write(
         return Err(Problem::bad_value("text", format!("text must have 1 to {TEXT_LIMIT} characters")));
     }
     let (organization, asker) = (who.organization, asker_of(&who));
-    let _alone = app.writing.enter(id).ok_or_else(busy)?;
+    let _alone = match app.writing.enter(id, Way::Message) {
+        Ok(alone) => alone,
+        Err(way) => {
+            // Whose conversation it is comes first: nobody learns of another's.
+            app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
+            return Err(if way == Way::Call { live() } else { busy() });
+        }
+    };
     once_for(&app, organization, asker, &parts, &body, async {
         let found = app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
         let spending = who.spending(&app).await?;
@@ -396,13 +405,16 @@ fn busy() -> Problem {
     )
 }
 
+fn live() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "call_is_live",
+        "this conversation goes on by voice; send text on its socket",
+    )
+}
+
 fn not_written(error: NotWritten) -> Problem {
     match error {
-        NotWritten::Live => Problem::new(
-            StatusCode::CONFLICT,
-            "call_is_live",
-            "this conversation goes on by voice; send text on its socket",
-        ),
         NotWritten::Early(excuse) => Problem::unavailable("loading", excuse, 5),
         NotWritten::Failed => {
             Problem::unavailable("answerer_unavailable", "nobody can answer at the moment; try again", 5)

@@ -27,6 +27,20 @@ impl Fields {
         }
     }
 
+    /// To be asked when every field was taken.
+    ///
+    /// # Errors
+    /// 422 for a field that nobody took: it would be ignored, and its sender believe otherwise.
+    pub(crate) fn nothing_else(&self) -> Result<(), Problem> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let name: String = name.chars().take(64).collect();
+                Err(Problem::bad_value(name, "there is no such field here, or it cannot be changed"))
+            }
+        }
+    }
+
     /// A text; `null` counts as absent.
     ///
     /// # Errors

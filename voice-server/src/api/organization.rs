@@ -72,6 +72,7 @@ pub async fn change(
         return Err(Problem::bad_value("name", format!("name must have 1 to {NAME_LIMIT} characters")));
     }
     let settings = fields.object("settings", SETTINGS_LIMIT)?.map(settings).transpose()?;
+    fields.nothing_else()?;
     let expected = revision::expected(&parts.headers)?;
     let changed = app
         .store
@@ -84,9 +85,18 @@ fn settings(object: serde_json::Map<String, Value>) -> Result<OrganizationSettin
     let bad = |field: &str, must_be: &str| {
         Problem::bad_value(format!("settings.{field}"), format!("{field} must be {must_be}"))
     };
-    let settings: OrganizationSettings = serde_json::from_value(Value::Object(object)).map_err(|_| {
-        Problem::bad_value("settings", "settings has an unknown field, or one of another type")
-    })?;
+    let read = |object| serde_json::from_value::<OrganizationSettings>(Value::Object(object));
+    for (name, value) in &object {
+        // Each by itself, so that the fault has a name.
+        read(serde_json::Map::from_iter([(name.clone(), value.clone())])).map_err(|_| {
+            let name: String = name.chars().take(64).collect();
+            Problem::bad_value(
+                format!("settings.{name}"),
+                "there is no such setting, or not with such a value",
+            )
+        })?;
+    }
+    let settings = read(object).map_err(|_| Problem::bad_value("settings", "settings cannot be read"))?;
     let sentence = format!("at most {SENTENCE_LIMIT} characters");
     if settings.disclosure.as_ref().is_some_and(|text| !is_text(text, SENTENCE_LIMIT)) {
         return Err(bad("disclosure", &sentence));
@@ -148,8 +158,9 @@ mod tests {
             (json!({"region": "us"}), "settings.region"),
             (json!({"timeZone": "Mars/Olympus"}), "settings.timeZone"),
             (json!({"facts": vec!["x"; 201]}), "settings.facts"),
-            (json!({"recording": "always"}), "settings"),
-            (json!({"color": "red"}), "settings"),
+            (json!({"retentionDays": -1}), "settings.retentionDays"),
+            (json!({"recording": "always"}), "settings.recording"),
+            (json!({"region": "US", "color": "red"}), "settings.color"),
         ] {
             let told = read(value.clone()).expect_err("refused");
             assert!(told.contains(&format!("{field:?}")), "{value} {told}");

@@ -170,7 +170,7 @@ fn parse_range(text: &str, size: u64) -> Asked {
     delete,
     path = "/api/v1/callers/{phone}",
     tag = "callers",
-    params(("phone" = String, Path, description = "The number as its conversations have it")),
+    params(("phone" = String, Path, description = "The number, however its conversations write it: its digits count")),
     responses((status = 200, description = "What was deleted; the same again finds nothing", body = Erased)),
 )]
 pub async fn erase(

@@ -161,6 +161,7 @@ pub async fn change(
     let mut fields = Fields::parse(&body)?;
     let (name, role, disabled) = (name(&mut fields)?, role(&mut fields)?, fields.maybe_switch("disabled")?);
     let password = fields.text("password")?;
+    fields.nothing_else()?;
     // Whoever manages users is an admin, so as long as nobody demotes himself one is left.
     if who.user == Some(id) && (disabled == Some(true) || role.is_some_and(|role| role != Role::Admin)) {
         return Err(Problem::new(

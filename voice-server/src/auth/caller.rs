@@ -15,7 +15,7 @@ use super::identity::{self, Identity, Shown, client_address};
 use super::limits::{CallPlace, Counted, Full, Spending};
 use super::rights::Right;
 use super::tickets::{Purpose, Spent, Ticket};
-use super::{keys, origins};
+use super::{demo, keys, origins};
 use crate::api::access;
 use crate::app::App;
 use crate::data::{self, Conversation, DataError, NewConversation, Status, Timestamp};
@@ -124,6 +124,9 @@ pub async fn writer_of(app: &App, parts: &Parts, conversation: Uuid) -> Result<C
 async fn shown_ticket(app: &App, parts: &Parts, text: &str) -> Result<Ticket, Problem> {
     let ticket = app.auth.tickets.peek(text, SystemTime::now()).await.map_err(not_good)?;
     origins::check(&app.config, parts, &ticket.origins)?;
+    if ticket.grounds.user.is_some_and(demo::is_demo) {
+        demo::check(&app.config, parts)?;
+    }
     identity::check_grounds(app, &ticket.grounds).await?;
     Ok(ticket)
 }

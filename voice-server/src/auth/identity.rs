@@ -280,7 +280,8 @@ async fn by_supabase(app: &App, parts: &Parts, told: Told) -> Result<Identity, P
     check_grounds(app, &grounds).await?;
     Ok(Identity {
         organization,
-        standing: Standing::User(told.role.unwrap_or(known.role)),
+        // An admin of here is one by his password. Who lost his role over there has none left of it.
+        standing: Standing::User(told.role.unwrap_or(known.role.min(Role::Agent))),
         user: Some(known.user),
         key: None,
         grounds,

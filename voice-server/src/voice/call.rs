@@ -348,9 +348,6 @@ pub struct Written {
 /// Why a typed question was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotWritten {
-    /// The conversation goes on by voice.
-    #[error("the conversation goes on by voice")]
-    Live,
     /// The engine is not there yet, and why.
     #[error("{0}")]
     Early(&'static str),

@@ -21,6 +21,7 @@ use super::call::Profile;
 use super::query;
 use super::registry::Seat;
 use super::resume::{Owner, Second};
+use super::writing::Way;
 use crate::api::id_of;
 use crate::app::App;
 use crate::auth;
@@ -31,6 +32,9 @@ use crate::http::Problem;
 
 /// The subprotocol with events.
 const SUBPROTOCOL: &str = "voice.v1";
+
+/// How long a call waits for the answer to a written message: longer than one takes.
+const MESSAGE_LIMIT: Duration = Duration::from_secs(9);
 
 /// Where a page asks by a plain request why its socket was refused, it says here what its `Origin` is: a browser adds
 /// that to a socket's handshake, but not to a page's request of its own server.
@@ -101,7 +105,16 @@ pub async fn upgrade(
     let mut place = None;
     let mut known = caller.known(None);
     let (mut turns_before, mut is_new) = (0, false);
+    let mut alone = None;
     if matches!(seat, Seat::Taken(_)) {
+        alone = match app.writing.enter_call(id, MESSAGE_LIMIT).await {
+            Ok(alone) => Some(alone),
+            Err(way) => {
+                // A ticket that another took first is worth nothing, whatever goes on.
+                caller.redeem(&app).await?;
+                return Err(under_way(way));
+            }
+        };
         place = Some(caller.place(&app).await?);
         match caller.join(&app, created.0).await? {
             Some((before, turns)) => {
@@ -140,11 +153,26 @@ pub async fn upgrade(
     let carried = Arc::clone(&app.answerer).carry(socket);
     app.calls.spawn(async move {
         carried.await;
+        drop(alone);
         if let Some(place) = place {
             place.spent(account.cost().micros).await;
         }
     });
     Ok(response)
+}
+
+/// Why a call cannot begin at this moment.
+fn under_way(way: Way) -> Problem {
+    match way {
+        Way::Message => {
+            let detail = "a written message is still being answered; call again in a moment";
+            Problem::unavailable("under_way", detail, 2)
+        }
+        Way::Call => {
+            let detail = "this call begins or ends just now by another connection; try again in a moment";
+            Problem::new(StatusCode::CONFLICT, "call_in_use", detail)
+        }
+    }
 }
 
 /// Whose the call is.

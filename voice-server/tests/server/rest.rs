@@ -205,6 +205,12 @@ async fn a_conversation_goes_on_in_writing_and_is_stored() {
     assert_eq!(stranger.post(&path, json!({"text": "hi"})).await.status, 401, "without a ticket");
     let found = api.get("/api/v1/conversations?q=pool").await;
     assert_eq!(found.body["items"][0]["id"], json!(id));
+    for signs in ["%28", "%F0%9F%98%80", "%25"] {
+        let found = api.get(&format!("/api/v1/conversations?q={signs}")).await;
+        assert_eq!((found.status, &found.body["items"]), (200, &json!([])), "{signs}");
+    }
+    let wrong = api.patch(&format!("/api/v1/conversations/{id}"), json!({"status": "ended"})).await;
+    assert_eq!((wrong.status, wrong.body["field"].as_str()), (422, Some("status")));
 }
 
 #[tokio::test]
@@ -233,6 +239,13 @@ async fn admins_manage_people_keys_and_the_organization_and_agents_do_not() {
     assert_eq!((named.status, &named.body["settings"]["retentionDays"]), (200, &json!(7)));
     let wrong = admin.patch("/api/v1/organization", json!({"settings": {"timeZone": "Mars"}})).await;
     assert_eq!((wrong.status, wrong.body["field"].as_str()), (422, Some("settings.timeZone")));
+    for (path, body, field) in [
+        ("/api/v1/organization", json!({"nmae": "Elm"}), "nmae"),
+        (path.as_str(), json!({"email": "other@example.com"}), "email"),
+    ] {
+        let got = admin.patch(path, body).await;
+        assert_eq!((got.status, got.body["field"].as_str()), (422, Some(field)), "{path}");
+    }
     assert_eq!(agent.get("/api/v1/organization").await.body["name"], "Oak");
 
     let key = admin.post("/api/v1/keys", json!({"kind": "secret", "name": "crm"})).await;
@@ -270,6 +283,7 @@ async fn admins_manage_people_keys_and_the_organization_and_agents_do_not() {
 async fn figures_come_from_the_calls_of_that_user() {
     let server = Server::start().await;
     let (admin, agent) = (Api::admin(&server).await, Api::agent(&server).await);
+    agent.post("/api/v1/conversations", json!({})).await; // Nobody calls in it.
     let made = agent.post("/api/v1/conversations", json!({})).await;
     agent.post(&format!("/api/v1/conversations/{}/messages", id_of(&made)), json!({"text": "hi"})).await;
     let me = id_of(&agent.get("/api/v1/users/profile").await);
@@ -426,6 +440,12 @@ async fn calls_under_way_are_listed_and_taken_in_hand_by_their_own_organization(
     for (order, body, field) in [("say", json!({"text": ""}), "text"), ("attend", json!({}), "on")] {
         let got = agent.post(&format!("{path}/{order}"), body).await;
         assert_eq!((got.status, got.body["field"].as_str()), (422, Some(field)), "{order}");
+    }
+    // What is written here would be lost among the call's turns.
+    for (who, expected) in [(&agent, (409, "call_is_live")), (&foreign, (404, "not_found"))] {
+        let written =
+            who.post(&format!("/api/v1/conversations/{id}/messages"), json!({"text": "Hello?"})).await;
+        assert_eq!((written.status, written.body["code"].as_str()), (expected.0, Some(expected.1)));
     }
     let unknown = format!("/api/v1/calls/{}/end", Uuid::new_v4());
     assert_eq!(agent.post(&unknown, json!({})).await.status, 404);

@@ -485,6 +485,8 @@ async fn the_demo_users_are_for_this_machine_only_and_the_refusal_names_the_sett
     let server = Server::start().await;
     let admin = server.admin().await;
     let body = json!({"email": "agent@demo.example", "password": "demo-password"}).to_string();
+    let made = server.send("POST", "/api/v1/conversations", &[HERE, admin], "{}").await.json();
+    let (id, ticket) = (made["id"].as_str().unwrap(), made["ticket"].as_str().unwrap());
     for headers in [
         &["Host: voice.example.com"][..],
         &["Host: evil.example:8000"],
@@ -497,6 +499,13 @@ async fn the_demo_users_are_for_this_machine_only_and_the_refusal_names_the_sett
         let login = server.send("POST", "/api/v1/auth/login", headers, &body).await;
         let signed_in: Vec<&str> = headers.iter().copied().chain([admin]).collect();
         let read = server.ask("GET", "/api/v1/users/profile", &signed_in).await;
+        // What they ask for goes no further than they do.
+        let messages = format!("/api/v1/conversations/{id}/messages?ticket={ticket}");
+        let written = server.send("POST", &messages, headers, r#"{"text": "Hello?"}"#).await;
+        if !headers[0].starts_with("Origin") {
+            assert_eq!(server.shake(&format!("/voice/{id}?ticket={ticket}"), headers).await.0, 403);
+            assert_eq!(written.status, 403, "{headers:?} {}", written.body);
+        }
         for answer in [login, read] {
             assert_eq!(answer.status, 403, "{headers:?} {}", answer.body);
             assert!(
@@ -562,6 +571,9 @@ async fn the_link_of_the_start_makes_one_admin() {
         assert_eq!(answer.status, status, "{email} {password}: {}", answer.body);
     }
     assert_eq!(signed_in(&server, "first@example.com").await["user"]["role"], "admin");
+    // A link is worth nothing where somebody was added by other ways since.
+    let late = server.auth.setup.open().unwrap();
+    assert_eq!(ask(&late, "third@example.com", PASSWORD).await.status, 400);
 }
 
 #[tokio::test]
@@ -585,6 +597,20 @@ async fn users_of_supabase_come_with_its_token_and_are_added_at_first_sight() {
     }
     let by_address = token("known@example.com", json!({"organization_id": DEMO_ORGANIZATION}));
     assert_eq!(read(&by_address).await.json()["id"], known.id.to_string());
+    // An admin of here is no admin by an address over there, and who lost a role there has it no more.
+    user(&server, DEMO_ORGANIZATION, "boss@example.com", Role::Admin).await;
+    let role = |role: &str| json!({"organization_id": DEMO_ORGANIZATION, "voice_role": role});
+    let none = json!({"organization_id": DEMO_ORGANIZATION});
+    for (metadata, expected, keys) in [
+        (none.clone(), "agent", 403),
+        (role("admin"), "admin", 200),
+        (none, "agent", 403),
+        (role("viewer"), "viewer", 403),
+    ] {
+        let header = token("boss@example.com", metadata);
+        assert_eq!(read(&header).await.json()["role"], expected);
+        assert_eq!(server.ask("GET", "/api/v1/keys", &[HERE, &header]).await.status, keys, "{expected}");
+    }
     for (why, header) in [
         ("no organization", token("a@example.com", json!({}))),
         ("an unknown organization", token("b@example.com", json!({"organization_id": Uuid::new_v4()}))),

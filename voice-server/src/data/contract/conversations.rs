@@ -21,6 +21,7 @@ pub(super) async fn all(store: &dyn Store) {
     odd_text_comes_back_as_it_went_in(store).await;
     notes_change_by_revision(store).await;
     filters_narrow_a_list(store).await;
+    two_turns_with_one_number_both_stay(store).await;
     words_are_found_in_what_was_said_and_answered(store).await;
     frequent_rare_and_narrowed_words_give_pages_that_hold_everything_once(store).await;
     a_caller_is_known_by_number_or_user_once_the_call_is_over(store).await;
@@ -264,6 +265,33 @@ async fn filters_narrow_a_list(store: &dyn Store) {
         let page = store.conversations(organization, filter.clone(), None, 10).await.expect("read");
         assert_eq!(page.items.iter().map(|c| c.id).collect::<Vec<_>>(), expected, "{filter:?}");
     }
+}
+
+async fn two_turns_with_one_number_both_stay(store: &dyn Store) {
+    let organization = an_organization(store).await;
+    let id = Uuid::new_v4();
+    store
+        .open_conversation(NewConversation::anonymous(id, organization, Timestamp::from_millis(1)))
+        .await
+        .expect("opened");
+    let said =
+        |number: u32, started_ms: u64, said: &str| Turn { said: said.into(), started_ms, ..turn(number) };
+    // As by a call here and a message that came through another server meanwhile; then the call's turn is stored again.
+    for turn in [
+        said(1, 10, "first"),
+        said(2, 20, "written"),
+        said(3, 25, "written too"),
+        said(2, 30, "spoken"),
+        said(2, 30, "spoken, whole"),
+        said(1, 10, "first, whole"),
+        said(3, 40, "spoken last"),
+    ] {
+        store.append_turn(organization, id, turn).await.expect("stored");
+    }
+    let found = store.conversation(organization, id).await.expect("read").expect("there");
+    let turns: Vec<(u32, &str)> = found.turns.iter().map(|turn| (turn.turn, turn.said.as_str())).collect();
+    let expected = ["first, whole", "written", "written too", "spoken, whole", "spoken last"];
+    assert_eq!(turns, (1..).zip(expected).collect::<Vec<_>>());
 }
 
 async fn words_are_found_in_what_was_said_and_answered(store: &dyn Store) {
@@ -521,8 +549,11 @@ async fn what_is_erased_is_gone(store: &dyn Store) {
         store.begin_once(of, asker.clone(), key.clone(), "f".into(), now).await.expect("begun");
         store.finish_once(of, asker, key, Some((200, "words".into()))).await.expect("kept");
     }
+    for written in ["1 555-0199", "+1 (555) 01.99"] {
+        let found = store.conversations_of_phone(organization, written.into(), 2).await.expect("read");
+        assert_eq!(found, [ids[2], ids[1]], "{written}");
+    }
     let found = store.conversations_of_phone(organization, phone.into(), 2).await.expect("read");
-    assert_eq!(found, [ids[2], ids[1]]);
     assert_eq!(store.erase_conversations(organization, found.clone()).await.expect("erased"), 2);
     for ((of, asker, key), expected) in [
         (answer(ids[2], "user:a"), Begun::First),

@@ -120,6 +120,11 @@ mod dialect {
     pub(super) const WORDS_FROM: &str = "array_to_tsvector(string_to_array(";
     pub(super) const WORDS_FROM_END: &str = ", ' '))";
 
+    /// Before rows of people are deleted: the database overwrites them when it tidies.
+    pub(super) async fn forget_for_good(_: &mut super::sql::Work) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
     /// A refresh token by its hash, to be rotated. Locked until the end of the transaction.
     pub(super) const TOKEN_TO_ROTATE: &str = "SELECT t.organization_id, t.user_id, t.family, t.expires_at, t.rotated_at,
          t.revoked_at, u.disabled FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1 FOR UPDATE OF t";
@@ -259,6 +264,9 @@ impl PostgresStore {
         let transaction = begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
         Ok(sql::Work::new(transaction, self.named))
     }
+
+    /// After rows of people were deleted.
+    async fn has_erased(&self) {}
 
     async fn end(&self) {
         self.pool.close().await;

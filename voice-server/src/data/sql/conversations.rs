@@ -65,6 +65,7 @@ impl ConversationStore for Database {
             if query.fetch_optional(work.on()).await?.is_none() {
                 return Err(DataError::NotFound);
             }
+            let number = number_of(&mut work, conversation, &turn).await?;
             let query = work.query(
                 "INSERT INTO turns (organization_id, conversation_id, turn, said, reply, heard, started_ms,
                                     reply_started_ms, interrupted, ledger, total_ms, by_person)
@@ -79,7 +80,7 @@ impl ConversationStore for Database {
             let query = query
                 .bind(Id(conversation))
                 .bind(Id(organization))
-                .bind(i64::from(turn.turn))
+                .bind(number)
                 .bind(turn.said)
                 .bind(turn.reply)
                 .bind(turn.heard)
@@ -231,11 +232,14 @@ impl ConversationStore for Database {
     fn conversations_of_phone(&self, organization: Uuid, phone: String, limit: u32) -> Answer<'_, Vec<Uuid>> {
         within(async move {
             let mut work = self.read(Scope::Of(organization)).await?;
+            // People write a number as they like; the digits are what it is.
             let query = work.query(
-                "SELECT id FROM conversations WHERE organization_id = $1 AND client_phone = $2
+                "SELECT id FROM conversations WHERE organization_id = $1 AND client_phone IS NOT NULL
+                 AND replace(replace(replace(replace(replace(replace(client_phone, '+', ''), '-', ''), ' ', ''), '(', ''), ')', ''), '.', '') = $2
                  ORDER BY created_at DESC LIMIT $3",
             );
-            let query = query.bind(Id(organization)).bind(phone).bind(i64::from(limit));
+            let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+            let query = query.bind(Id(organization)).bind(digits).bind(i64::from(limit));
             query.fetch_all(work.on()).await?.iter().map(|row| id_of(row, "id")).collect()
         })
     }
@@ -243,6 +247,7 @@ impl ConversationStore for Database {
     fn erase_conversations(&self, organization: Uuid, ids: Vec<Uuid>) -> Answer<'_, u64> {
         within(async move {
             let mut work = self.write(Scope::Of(organization)).await?;
+            dialect::forget_for_good(&mut work).await?;
             let mut erased = 0;
             for id in ids {
                 let query =
@@ -253,9 +258,30 @@ impl ConversationStore for Database {
                 erased += query.bind(Id(id)).bind(Id(organization)).execute(work.on()).await?.rows_affected();
             }
             work.commit().await?;
+            self.has_erased().await;
             Ok(erased)
         })
     }
+}
+
+/// The number under which a turn is stored: its own, also where it is stored again. Where another turn has that, such as a
+/// message that was written through another server while the call went on, it comes behind all, so that both stay.
+async fn number_of(work: &mut Work, conversation: Uuid, turn: &Turn) -> Result<i64, DataError> {
+    let own = i64::from(turn.turn);
+    let mut last = None;
+    let query = work
+        .query("SELECT turn, started_ms FROM turns WHERE conversation_id = $1 AND turn >= $2 ORDER BY turn");
+    for row in &query.bind(Id(conversation)).bind(own).fetch_all(work.on()).await? {
+        let number: i64 = row.try_get("turn")?;
+        if last.is_none() && number != own {
+            break;
+        }
+        if row.try_get::<i64, _>("started_ms")? == to_stored(turn.started_ms) {
+            return Ok(number);
+        }
+        last = Some(number);
+    }
+    Ok(last.map_or(own, |last| last.saturating_add(1)))
 }
 
 /// A list by everything but words; its limit is to follow. `among`: of these alone.

@@ -26,10 +26,11 @@ pub(super) async fn of(
 ) -> Result<Performance, DataError> {
     let mut sums = Performance::default();
     let mut days: BTreeMap<String, (i64, Vec<f64>)> = BTreeMap::new();
-    // One row a call, with the times of its answers as text. A greeting answers nobody, what stayed unanswered has no time,
-    // and what a person answered is not the agent's.
+    // One row a call, with the times of its answers as text. A greeting answers nobody, what stayed unanswered has
+    // no time, and what a person answered is not the agent's.
     let mut query = QueryBuilder::<Db>::new(
         "SELECT c.created_at, c.ended_at, c.lead, c.viewings_booked,
+             count(t.conversation_id) AS turns,
              count(*) FILTER (WHERE t.interrupted AND NOT t.by_person) AS interruptions,
              string_agg(CAST(t.total_ms AS TEXT), ',')
                  FILTER (WHERE t.answered AND NOT t.by_person) AS answers
@@ -43,12 +44,16 @@ pub(super) async fn of(
     let query = work.built(&mut query);
     let mut rows = query.fetch(work.on());
     while let Some(row) = rows.try_next().await? {
-        let begun = moment_of(&row, "created_at")?;
+        let (begun, ended) = (moment_of(&row, "created_at")?, maybe_moment_of(&row, "ended_at")?);
+        if ended.is_none() && row.try_get::<i64, _>("turns")? == 0 {
+            // Made, and nothing was said or written in it yet.
+            continue;
+        }
         sums.calls += 1;
         sums.leads += i64::from(row.try_get::<bool, _>("lead")?);
         sums.viewings_booked += row.try_get::<i64, _>("viewings_booked")?;
         sums.interruptions += row.try_get::<i64, _>("interruptions")?;
-        if let Some(ended) = maybe_moment_of(&row, "ended_at")? {
+        if let Some(ended) = ended {
             sums.talk_seconds += (ended.as_millis() - begun.as_millis()).max(0) as f64 / 1_000.0;
         }
         let of_day = days.entry(day(begun, zone)).or_default();

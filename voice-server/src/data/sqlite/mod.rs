@@ -110,6 +110,11 @@ mod dialect {
     pub(super) const WORDS_FROM: &str = "";
     pub(super) const WORDS_FROM_END: &str = "";
 
+    /// Before rows of people are deleted: whole pages are overwritten too. The connection goes on so.
+    pub(super) async fn forget_for_good(work: &mut super::sql::Work) -> Result<(), sqlx::Error> {
+        sqlx::query("PRAGMA secure_delete = ON").execute(work.on()).await.map(drop)
+    }
+
     /// A refresh token by its hash, to be rotated. A writer is alone here.
     pub(super) const TOKEN_TO_ROTATE: &str =
         "SELECT t.organization_id, t.user_id, t.family, t.expires_at, t.rotated_at,
@@ -143,6 +148,8 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What leaves a page is overwritten there, so that what is erased is nowhere.
+            .pragma("secure_delete", "FAST")
             .pragma("cache_size", CACHE)
             .pragma("mmap_size", MAPPED)
             .busy_timeout(BUSY_TIMEOUT)
@@ -180,6 +187,15 @@ impl SqliteStore {
     /// A transaction that writes; it waits for the writers of other processes at its begin, not in its middle.
     async fn write(&self, _scope: Scope) -> Result<sql::Work, DataError> {
         Ok(sql::Work::new(self.writer.begin_with("BEGIN IMMEDIATE").await?, true))
+    }
+
+    /// After rows of people were deleted: their bytes leave the log too, and pages are let go again as usual.
+    async fn has_erased(&self) {
+        for statement in ["PRAGMA secure_delete = FAST", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            if let Err(error) = sqlx::query(statement).fetch_all(&self.writer).await {
+                tracing::warn!(%error, "what was erased stays in the database's log until it is written over");
+            }
+        }
     }
 
     async fn end(&self) {

@@ -181,3 +181,38 @@ async fn cost_of_a_durable_turn() {
     took.sort();
     println!("append_turn p50 {:?} p99 {:?} max {:?}", took[250], took[495], took[499]);
 }
+
+#[tokio::test]
+async fn what_is_erased_is_in_no_byte_of_the_files() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(&folder.0).await.expect("a new store");
+    let organization = DEMO_ORGANIZATION;
+    let id = Uuid::new_v4();
+    let new = super::super::NewConversation {
+        client_phone: Some("+15557770001".into()),
+        ..contract::conversation(id, 1)
+    };
+    store.open_conversation(new).await.expect("opened");
+    for number in 1..40 {
+        let said = format!("my secret word is xylophonist {}", "and so on ".repeat(60));
+        let turn = super::super::Turn { said, ..contract::turn(number) };
+        store.append_turn(organization, id, turn).await.expect("stored");
+    }
+    // Names of the files that hold it.
+    let holding = |what: &str| -> Vec<String> {
+        let files = std::fs::read_dir(&folder.0).expect("a folder").map(|file| file.expect("a file").path());
+        files
+            .filter(|file| {
+                let bytes = std::fs::read(file).unwrap_or_default();
+                bytes.windows(what.len()).any(|part| part == what.as_bytes())
+            })
+            .map(|file| file.display().to_string())
+            .collect()
+    };
+    let secrets = ["xylophonist and so", "15557770001"];
+    assert!(secrets.iter().all(|secret| !holding(secret).is_empty()), "it was written");
+    assert_eq!(store.erase_conversations(organization, vec![id]).await.expect("erased"), 1);
+    for secret in secrets {
+        assert_eq!(holding(secret), Vec::<String>::new(), "{secret}");
+    }
+}
