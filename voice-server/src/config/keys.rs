@@ -302,7 +302,8 @@ pub const KEYS: &[Key] = &[
         "unset",
         By("auth"),
         "Address of the Supabase project whose users' access tokens are taken. Their organization stands in \
-         `app_metadata.organization_id`, their role in `app_metadata.voice_role` (`agent` if unset).",
+         `app_metadata.organization_id`, their role in `app_metadata.voice_role` (`agent` if unset, \
+         whatever role a user with the same address has here).",
     ),
     key(
         "SUPABASE_JWT_SECRET",

@@ -268,11 +268,11 @@ pub enum Caller {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Performance {
-    /// Calls that began in the period.
+    /// Calls that began in the period, those in writing among them; not conversations in which nobody said anything.
     pub calls: i64,
     /// Seconds from begin to end of those that are over.
     pub talk_seconds: f64,
-    /// Median of milliseconds from the caller's last sound to the answer's first; `null` without answers.
+    /// Median of milliseconds from the caller's last sound, or written message, to the answer's first; `null` without answers.
     pub response_ms_p50: Option<f64>,
     /// 95th percentile of the same.
     pub response_ms_p95: Option<f64>,
