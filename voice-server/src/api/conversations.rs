@@ -328,15 +328,13 @@ pub async fn write(
         return Err(Problem::bad_value("text", format!("text must have 1 to {TEXT_LIMIT} characters")));
     }
     let (organization, asker) = (who.organization, asker_of(&who));
-    let _alone = match app.writing.enter(id, Way::Message) {
-        Ok(alone) => alone,
-        Err(way) => {
-            // Whose conversation it is comes first: nobody learns of another's.
-            app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
-            return Err(if way == Way::Call { live() } else { busy() });
-        }
-    };
     once_for(&app, organization, asker, &parts, &body, async {
+        // Whose conversation it is comes first: nobody learns of another's, nor is in its way.
+        app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
+        let _alone = app
+            .writing
+            .enter(id, Way::Message)
+            .map_err(|way| if way == Way::Call && app.calls.is_under_way(id) { live() } else { busy() })?;
         let found = app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
         let spending = who.spending(&app).await?;
         let begun = Timestamp::now();
@@ -401,7 +399,7 @@ fn busy() -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "under_way",
-        "the message before this one is still being answered; send one after the other",
+        "the message before this one is still being answered, or the call ends just now; send it again in a moment",
     )
 }
 

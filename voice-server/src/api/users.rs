@@ -204,7 +204,8 @@ pub async fn change(
     responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "There is none, or it is another organization's"),
-        (status = 409, description = "It is oneself: another admin must do that, so that one is left"),
+        (status = 409, description = "It is oneself: another admin must do that, so that one is left; or users also come by Supabase's \
+                                      tokens, which would make them again: bar them"),
     ),
 )]
 pub async fn remove(
@@ -220,6 +221,13 @@ pub async fn remove(
             StatusCode::CONFLICT,
             "last_admin",
             "nobody can delete himself; let another admin do it",
+        ));
+    }
+    if app.auth.supabase.is_some() {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "comes_back",
+            "a token of Supabase would make the user again; bar the user here with `disabled`, and delete there",
         ));
     }
     app.store.remove_user(who.organization, id).await.map_err(|error| match error {

@@ -260,6 +260,17 @@ impl Caller {
         Ok((stored, u64::try_from(day).unwrap_or_default()))
     }
 
+    /// Looks whether the ticket, if that is how the caller came, is still good. It is not used up.
+    ///
+    /// # Errors
+    /// 401 where it is not, 503 where that cannot be known.
+    pub async fn is_still_good(&self, app: &App) -> Result<(), Problem> {
+        match &self.ticket {
+            None => Ok(()),
+            Some(text) => app.auth.tickets.peek(text, SystemTime::now()).await.map(drop).map_err(not_good),
+        }
+    }
+
     /// Uses up the ticket, if that is how the caller came. To be called once nothing else can refuse the call.
     ///
     /// # Errors

@@ -303,7 +303,7 @@ pub const KEYS: &[Key] = &[
         By("auth"),
         "Address of the Supabase project whose users' access tokens are taken. Their organization stands in \
          `app_metadata.organization_id`, their role in `app_metadata.voice_role` (`agent` if unset, \
-         whatever role a user with the same address has here).",
+         or `viewer` where the user is one here).",
     ),
     key(
         "SUPABASE_JWT_SECRET",

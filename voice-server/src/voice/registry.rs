@@ -195,6 +195,11 @@ impl Registry {
         })
     }
 
+    /// Whether the call of this conversation is under way here.
+    pub fn is_under_way(&self, id: Uuid) -> bool {
+        self.known().live.contains_key(&id)
+    }
+
     /// What is known of an id here.
     pub(super) fn find(&self, id: Uuid) -> Option<Found> {
         let known = self.known();

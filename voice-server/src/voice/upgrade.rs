@@ -15,13 +15,14 @@ use hyper::header::{
     UPGRADE,
 };
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::actor::Socket;
 use super::call::Profile;
 use super::query;
 use super::registry::Seat;
 use super::resume::{Owner, Second};
-use super::writing::Way;
+use super::writing::{Alone, Way};
 use crate::api::id_of;
 use crate::app::App;
 use crate::auth;
@@ -45,7 +46,7 @@ const PAGE_ORIGIN: HeaderName = HeaderName::from_static("x-page-origin");
 ///
 /// # Errors
 /// 401 or 403 where the caller may not, 404 for an id that is malformed or another's, 422 for a bad query, 429 where the key or
-/// the address has as many calls as it may, 503 where the server stops or cannot store, 426 and 400 for what is no
+/// the address has as many calls as it may, 409 where another connection has the call, 503 where the server stops or cannot store, 426 and 400 for what is no
 /// handshake.
 pub async fn upgrade(
     State(app): State<App>,
@@ -107,14 +108,7 @@ pub async fn upgrade(
     let (mut turns_before, mut is_new) = (0, false);
     let mut alone = None;
     if matches!(seat, Seat::Taken(_)) {
-        alone = match app.writing.enter_call(id, MESSAGE_LIMIT).await {
-            Ok(alone) => Some(alone),
-            Err(way) => {
-                // A ticket that another took first is worth nothing, whatever goes on.
-                caller.redeem(&app).await?;
-                return Err(under_way(way));
-            }
-        };
+        alone = Some(alone_in(&app, &caller, id).await?);
         place = Some(caller.place(&app).await?);
         match caller.join(&app, created.0).await? {
             Some((before, turns)) => {
@@ -161,16 +155,36 @@ pub async fn upgrade(
     Ok(response)
 }
 
-/// Why a call cannot begin at this moment.
-fn under_way(way: Way) -> Problem {
-    match way {
-        Way::Message => {
-            let detail = "a written message is still being answered; call again in a moment";
-            Problem::unavailable("under_way", detail, 2)
-        }
-        Way::Call => {
-            let detail = "this call begins or ends just now by another connection; try again in a moment";
-            Problem::new(StatusCode::CONFLICT, "call_in_use", detail)
+/// Takes the conversation for this call, once a message that is written in it is answered: that is the turn before the call's.
+///
+/// # Errors
+/// 404 where it is another's, 401 for a ticket that somebody took first, 409 where another connection has its call, 503 where the
+/// answer takes too long.
+async fn alone_in(app: &App, caller: &auth::Caller, id: Uuid) -> Result<Alone, Problem> {
+    if let Ok(alone) = app.writing.enter(id, Way::Call) {
+        return Ok(alone);
+    }
+    // Nobody waits at another's conversation, nor learns that it exists.
+    let unknown = || Problem::not_found("there is no such call");
+    if caller.is_anonymous {
+        return Err(unknown());
+    }
+    app.store.conversation(caller.organization, id).await?.ok_or_else(unknown)?;
+    match app.writing.enter_call(id, MESSAGE_LIMIT).await {
+        Ok(alone) => Ok(alone),
+        Err(way) => {
+            caller.is_still_good(app).await?;
+            Err(match way {
+                Way::Message => {
+                    let detail = "a written message is still being answered; call again in a moment";
+                    Problem::unavailable("under_way", detail, 2)
+                }
+                Way::Call => {
+                    let detail =
+                        "this call begins or ends just now by another connection; try again in a moment";
+                    Problem::new(StatusCode::CONFLICT, "call_in_use", detail)
+                }
+            })
         }
     }
 }

@@ -1,7 +1,9 @@
 // Two small charts as SVG. Each has its figures in a table too, for who cannot see it or wants to copy them.
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [640, 220, 44, 12, 12, 26];
+const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [220, 44, 12, 12, 26];
+// About as wide as a chart is shown, so that its letters are as large as they say.
+const WIDTH = matchMedia("(max-width: 40rem)").matches ? 340 : 480;
 
 function draw(tag, attributes, text) {
   const made = document.createElementNS(SVG, tag);
@@ -28,7 +30,7 @@ function frame(title, highest, labels, unit) {
     svg.append(draw("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: "grid" }));
     svg.append(draw("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, value >= 10_000 ? `${value / 1000}k` : String(+value.toFixed(1))));
   }
-  const every = Math.ceil(labels.length / 7);
+  const every = Math.ceil((labels.length * 70) / WIDTH);
   labels.forEach((label, i) => {
     if (i % every === 0) svg.append(draw("text", { x: x(i), y: HEIGHT - 8, "text-anchor": "middle" }, label));
   });

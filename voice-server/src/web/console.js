@@ -14,7 +14,7 @@ const VIEWS = { calls, conversations, performance, settings, status };
 const TITLES = { calls: "Live calls", conversations: "Conversations", performance: "Performance", settings: "Settings", status: "Status" };
 const [view, tabs, banner, out] = ["view", "tabs", "banner", "out"].map((id) => document.getElementById(id));
 const others = "BroadcastChannel" in window ? new BroadcastChannel("voice-console") : null;
-let [user, leave] = [null, null];
+let [user, leave, lacking] = [null, null, false]; // lacking: the view could not be read without a server
 
 // `#/conversations/ID?q=garden` is a view, perhaps a thing in it, perhaps a query.
 function address() {
@@ -28,6 +28,7 @@ function show() {
   const { name, id, query } = address();
   leave?.abort();
   leave = new AbortController();
+  lacking = false;
   for (const tab of tabs.children) {
     if (tab.hash === `#/${name}`) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
@@ -39,6 +40,7 @@ function show() {
   // What a view begins ends with `signal`; what it cannot read is said in its place.
   Promise.resolve(draw(page, { id, query, user, signal: leave.signal })).catch((error) => {
     if (leave.signal.aborted && !page.isConnected) return;
+    if (page.isConnected) lacking = error instanceof Unreachable;
     page.append(h("p.alert", { role: "alert" }, trouble(error)));
   });
 }
@@ -142,6 +144,7 @@ async function signOut() {
 onSignedOut(() => user && lock());
 others?.addEventListener("message", () => user && lock());
 news.addEventListener("reach", tellReach);
+news.addEventListener("reach", () => state.reachable && lacking && show());
 news.addEventListener("changes", tellReach);
 addEventListener("hashchange", () => {
   show();

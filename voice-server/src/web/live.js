@@ -6,7 +6,7 @@ import { news, reach, state } from "/offline.js";
 const LONGEST_WAIT_MS = 20_000;
 
 export const live = new EventTarget(); // each event under its type, and `any`; `reset`: read everything anew
-let [socket, lastId, tries, timer, wanted] = [null, "", 0, 0, false];
+let [socket, lastId, tries, timer, wanted, heardAt] = [null, "", 0, 0, false, null]; // heardAt: when all was known last
 
 export function listen() {
   if (wanted) return;
@@ -19,7 +19,7 @@ export function deafen() {
   clearTimeout(timer);
   lastId = "";
   socket?.close(1000);
-  socket = null;
+  [socket, heardAt] = [null, null];
 }
 
 function connect() {
@@ -32,7 +32,7 @@ function connect() {
     tries = 0;
     reach(true);
     // Whatever a view read before the socket was open may be old.
-    if (!lastId) say("reset", {});
+    if (!lastId) say("reset", { type: "reset" });
   };
   mine.onmessage = ({ data }) => {
     const event = JSON.parse(data);
@@ -42,9 +42,10 @@ function connect() {
   };
   mine.onclose = () => {
     if (mine !== socket || !wanted) return;
+    if (opened) heardAt = new Date().toISOString();
     // A browser does not say why a socket was refused. A plain request renews a session that is over, tells that it has ended,
     // or shows that there is no network.
-    if (!opened) request("GET", at.profile).then(() => reach(true), (error) => error instanceof Unreachable && reach(false));
+    if (!opened) request("GET", at.profile).then(() => reach(true), (error) => error instanceof Unreachable && reach(false, state.asOf ?? heardAt));
     const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** tries++);
     timer = setTimeout(connect, wait * (0.75 + Math.random() / 2));
   };

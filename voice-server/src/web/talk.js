@@ -6,10 +6,12 @@ import { waterfall } from "/waterfall.js";
 const LINES = "talk.lines"; // What was said, for a page that is reloaded in a call.
 const TIMES = "talk.times";
 const PREFERENCES = "talk.preferences";
+const GAP_MS = 300;
 const element = (id) => document.getElementById(id);
 const [talk, mute, hold, interrupt, level, log] = ["talk", "mute", "hold", "interrupt", "level", "log"].map(element);
 const preferences = { mode: "open", input: "", output: "", ...JSON.parse(localStorage.getItem(PREFERENCES) ?? "{}") };
 let [call, lines, invitation] = [null, new Map(), invited()];
+let [sounding, quiet] = [false, 0]; // Whether an answer sounds, and what waits to see that it is over.
 
 const say = (text) => (element("status").textContent = text);
 // For screen readers: what changes the call. Not what is said in it, which would talk into the microphone.
@@ -50,7 +52,7 @@ async function begin(withMicrophone, resume) {
   try {
     await mine.start();
     if (mine.spoken && preferences.mode === "press") mine.mute(true);
-    mute.setAttribute("aria-pressed", String(mine.muted));
+    showMute();
     if (mine.audio.state === "suspended") say("Tap anywhere to hear the answers.");
   } catch (error) {
     // A call that has ended has told why.
@@ -72,20 +74,27 @@ function follow(mine) {
   on("notice", ({ code, text }) => (code === "disclosure" ? line("disclosure", "answer", text) : tell(text)));
   on("error", ({ text }) => complain(text));
   on("level", ({ input }) => loudness(Math.sqrt(input)));
-  on("sound", ({ sounding }) => {
-    // The turn is over at the server before its last sound is over here.
-    if (!sounding && !interrupt.disabled) tell(yourTurn(mine));
-    interrupt.disabled = !sounding;
-    if (sounding) tell("Answering…");
+  on("sound", ({ sounding: now }) => {
+    // The turn is over at the server before its last sound is over here; a gap between two sounds is no end.
+    if (!now && sounding) return void (quiet ||= setTimeout(() => call === mine && (sounds(false), tell(yourTurn(mine))), GAP_MS));
+    sounds(now);
+    if (now) tell("Answering…");
   });
   on("microphone", ({ error }) => {
-    mute.disabled = Boolean(error);
+    mute.disabled = Boolean(error) || preferences.mode === "press";
     hold.hidden = Boolean(error) || preferences.mode !== "press";
     mine.spoken = !error;
     if (error) complain(microphoneTrouble(error));
     else devices();
     tell(yourTurn(mine));
   });
+}
+
+// A button that somebody's keyboard is on stays, or the keyboard would be nowhere.
+function sounds(now) {
+  clearTimeout(quiet);
+  [sounding, quiet] = [now, 0];
+  interrupt.disabled = !now && document.activeElement !== interrupt;
 }
 
 function connection(mine, state, text) {
@@ -109,6 +118,7 @@ function over(mine, text) {
 
 function yourTurn(mine) {
   if (!mine.spoken) return "Type a question.";
+  if (preferences.mode !== "press" && mine.muted) return "You are muted.";
   return preferences.mode === "press" ? "Hold the button or the space key and speak." : "Speak whenever you like.";
 }
 
@@ -128,7 +138,8 @@ function times(kept) {
   element("chip").hidden = false;
   element("chip").textContent = `${Math.round(totalMs)} ms`;
   element("chip").setAttribute("aria-label", `Answered in ${Math.round(totalMs)} ms, details`);
-  const [figure, rest] = [document.createElement("b"), " from your last sound to its first"];
+  const spoken = ledger.endpoint > 0;
+  const [figure, rest] = [document.createElement("b"), spoken ? " from your last sound to its first" : " from your question to its first sound"];
   figure.textContent = `${Math.round(totalMs)} ms`;
   element("total").replaceChildren(figure, rest);
   waterfall(element("bar"), element("stages"), ledger, totalMs);
@@ -196,6 +207,7 @@ function show(active) {
   document.body.dataset.state = active ? "call" : "idle";
   if (active) return;
   loudness(0);
+  sounds(false);
   for (const button of [mute, interrupt]) button.disabled = true;
   mute.setAttribute("aria-pressed", "false");
   hold.hidden = true;
@@ -221,21 +233,34 @@ function prefer(name, value) {
 
 function hush(on) {
   call?.mute(on);
-  mute.setAttribute("aria-pressed", String(on));
+  showMute();
+}
+
+// Where a press opens the microphone, it is closed otherwise, and there is nothing to mute.
+function showMute() {
+  mute.setAttribute("aria-pressed", String(preferences.mode !== "press" && Boolean(call?.muted)));
 }
 
 // Press to talk: pressing also interrupts, since whoever presses wants to be heard.
 function press(down) {
   if (hold.hidden || hold.ariaPressed === String(down)) return;
   hold.setAttribute("aria-pressed", String(down));
-  if (down && !interrupt.disabled) call?.interrupt();
+  if (down && sounding) call?.interrupt();
   hush(!down);
-  say(down ? "Listening…" : "Thinking…");
+  // Whether anything was said, the server tells.
+  if (call?.state === "open") say(down ? "Listening…" : yourTurn(call));
 }
 
 talk.onclick = () => (call ? call.hangUp() : begin(true));
-mute.onclick = () => hush(!call.muted);
-interrupt.onclick = () => call?.interrupt();
+mute.onclick = () => {
+  hush(!call.muted);
+  if (call.state === "open" && !sounding) say(yourTurn(call));
+};
+interrupt.onclick = ({ detail }) => {
+  if (sounding) call?.interrupt();
+  if (detail) interrupt.blur(); // By pointer.
+};
+interrupt.onblur = () => setTimeout(() => (interrupt.disabled ||= !sounding));
 hold.onpointerdown = (event) => {
   hold.setPointerCapture(event.pointerId);
   press(true);
@@ -262,6 +287,7 @@ for (const mode of document.getElementsByName("mode")) {
   mode.onchange = () => {
     prefer("mode", mode.value);
     hold.hidden = !call?.spoken || mode.value !== "press";
+    mute.disabled = !call?.spoken || mode.value === "press";
     if (call?.spoken) {
       hush(mode.value === "press");
       say(yourTurn(call));
@@ -284,6 +310,7 @@ async function type(text) {
   if (call !== mine) return void (element("words").value ||= text);
   complain("");
   mine.say(text);
+  if (mine.state === "reconnecting") say("Your question goes out when the connection is back.");
 }
 
 element("form").onsubmit = (event) => {

@@ -3,16 +3,19 @@
 import { Refusal, at, read, request } from "/api.js";
 import { ask, duration, h, toast } from "/dom.js";
 import { live } from "/live.js";
-import { load, reach } from "/offline.js";
+import { load, news, reach, state } from "/offline.js";
 
 export async function calls(page, { user, signal }) {
-  const empty = h("div.card.empty", h("h2", "Nobody is calling"), h("p.soft", "Calls appear here the moment they begin."), h("a.button", { href: "/" }, "Try a call yourself"));
+  const [heading, hint] = [h("h2"), h("p.soft")];
+  const empty = h("div.card.empty", heading, hint, h("a.button", { href: "/" }, "Try a call yourself"));
   const list = h("div.calls");
   const number = h("span.pill.good", { hidden: true });
   page.append(h("header.row", h("h1", "Live calls"), number), empty, list);
   const cards = new Map();
   const tidy = () => {
     empty.hidden = cards.size > 0;
+    heading.textContent = state.reachable ? "Nobody is calling" : "Nobody knows who is calling";
+    hint.textContent = state.reachable ? "Calls appear here the moment they begin." : "Live calls cannot be seen without the server.";
     number.hidden = cards.size === 0;
     number.textContent = `${cards.size} now`;
   };
@@ -64,6 +67,7 @@ export async function calls(page, { user, signal }) {
   on("transcript", (id, data) => cards.get(id)?.words(data));
   on("turn", (id, data) => cards.get(id)?.turn(data));
   on("reset", () => refresh().catch(() => {}));
+  news.addEventListener("reach", tidy, { signal });
   const ticking = setInterval(() => cards.forEach((card) => card.tick()), 1000);
   signal.addEventListener("abort", () => clearInterval(ticking));
   tidy();

@@ -3,7 +3,7 @@
 import { at, asked, read, request } from "/api.js";
 import { ask, count, duration, field, h, millis, moment, money, select, toast, values, when } from "/dom.js";
 import { live } from "/live.js";
-import { change, load, news, waitingFor } from "/offline.js";
+import { change, load, news, state, waitingFor } from "/offline.js";
 import { conflictOf } from "/view-status.js";
 import { waterfall } from "/waterfall.js";
 
@@ -111,6 +111,8 @@ export async function conversation(page, { id, user, signal }) {
   one.again = refresh;
   for (const type of ["turn", "conversation.ended", "conversation.updated", "reset"]) live.addEventListener(type, mine, { signal });
   news.addEventListener("changes", () => one.settled(refresh), { signal });
+  // A player that failed without a server is made anew.
+  news.addEventListener("reach", () => state.reachable && one.body && (!one.audio || one.audio.error) && one.sound(one.body), { signal });
   await refresh();
 }
 
@@ -204,7 +206,7 @@ class Detail {
     // A recording begins with its first sound, the places of what was said count from the begin of the call.
     this.zeroMs = Math.max(0, new Date(recording.startedAt ?? createdAt) - new Date(createdAt));
     this.audio.setAttribute("aria-label", "Recording of the call");
-    this.audio.onerror = () => this.player.append(h("p.soft.small", "The recording cannot be played now."));
+    this.audio.onerror = () => (state.reachable ? this.player.append(h("p.soft.small", "The recording cannot be played now.")) : this.noSound(recording, consents, status));
     this.audio.ontimeupdate = () => this.follow(this.audio.currentTime * 1000 + this.zeroMs);
     this.player.replaceChildren(this.audio);
   }

@@ -129,7 +129,11 @@ async function keys(page) {
   const { body, fail } = section(page, "Keys", ["Name", "Key", "Made", ""], "Make a key", form);
   form.parentElement.before(shown);
   kind.onchange = () => (origins.hidden = kind.value !== "publishable");
-  const refresh = () => load(at.keys, (answer) => body.replaceChildren(...read.list(answer).items.filter((key) => !key.revokedAt).map(row)));
+  const none = () => h("tr", h("td.soft", { colSpan: 4 }, "No keys yet."));
+  const refresh = () => load(at.keys, (answer) => {
+    const rows = read.list(answer).items.filter((key) => !key.revokedAt).map(row);
+    body.replaceChildren(...(rows.length ? rows : [none()]));
+  });
   const row = (key) => {
     const revoke = h("button.plain", { type: "button", "aria-label": `Revoke ${key.name}`, onclick: async () => {
       if (!(await ask("Revoke this key?", `Whatever uses “${key.name}” stops working at once.`, "Revoke", true))) return;

@@ -34,7 +34,7 @@ export class VoiceCall extends EventTarget {
   constructor({ server = new URL(import.meta.url).origin, conversation, ticket, resume, ...options } = {}) {
     super();
     Object.assign(this, { server, ticket, options, id: resume?.id ?? conversation ?? freshId(), muted: resume?.muted ?? false, state: "new" });
-    Object.assign(this, { token: resume?.token, lastSeq: resume?.lastSeq ?? 0, position: resume?.position, unplayed: [], tries: 0 });
+    Object.assign(this, { token: resume?.token, lastSeq: resume?.lastSeq ?? 0, position: resume?.position, unplayed: [], unsaid: [], tries: 0 });
     this.resuming = Boolean(resume);
   }
 
@@ -69,7 +69,8 @@ export class VoiceCall extends EventTarget {
     return this;
   }
 
-  say(text) { this.send({ type: "text", text }); }
+  // What is typed while the connection is away goes out when it is back.
+  say(text) { this.state === "open" ? this.send({ type: "text", text }) : this.unsaid.push(text); }
   interrupt() { this.send({ type: "interrupt" }); }
   mute(on) { this.muted = on; this.send({ type: "mute", on }); }
   hangUp() { this.end(1000, ""); }
@@ -101,7 +102,7 @@ export class VoiceCall extends EventTarget {
   listener() {
     const capture = new AudioWorkletNode(this.audio, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     capture.port.onmessage = ({ data }) => {
-      this.tell("level", { input: this.muted ? 0 : data.peak });
+      this.tell("level", { input: this.muted || this.state !== "open" ? 0 : data.peak });
       if (this.muted || this.state !== "open" || this.socket.readyState !== WebSocket.OPEN) return;
       // A dead network says nothing; what piles up in the socket does.
       if (this.token && this.socket.bufferedAmount > STALLED) return this.drop();
@@ -148,7 +149,9 @@ export class VoiceCall extends EventTarget {
     this.tries = 0;
     this.change("open", undefined, this.resuming ? "Connected again." : "");
     if (this.resuming && this.position) this.send({ type: "position", ...this.position });
-    if (this.muted) this.send({ type: "mute", on: true });
+    // The microphone may have been opened or closed meanwhile.
+    if (this.muted || this.resuming) this.send({ type: "mute", on: this.muted });
+    for (const text of this.unsaid.splice(0)) this.say(text);
     this.player?.port.postMessage({ hold: false });
     this.resolve();
   }

@@ -165,6 +165,19 @@ pub(crate) fn it_opens_without_a_network_and_sends_changes_later(
     shows(&browser, "Sent.");
     other.finds(&path, &json!({"notes": "Called back on Monday.", "lead": !lead}));
 
+    road.cut();
+    // What was never opened cannot be seen, and what is under way is not known; both come with the network.
+    browser.run("location.hash = '#/calls'");
+    shows(&browser, "Live calls cannot be seen without the server.");
+    let unknown = found(&other, past::COMMON);
+    browser.run(&format!("location.hash = '#/{}'", unknown.trim_start_matches("/api/v1/")));
+    shows(&browser, "has not been opened here before");
+    road.mend();
+    browser.wait("the network", "return document.querySelector('#banner').hidden");
+    shows(&browser, "What was said");
+    browser.run(&format!("location.hash = '#/{view}'"));
+    shows(&browser, "It is for my sister");
+
     // Somebody else changes another field meanwhile: both stay.
     road.cut();
     note(&browser, "She prefers Sunday.");

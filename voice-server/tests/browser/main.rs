@@ -116,6 +116,7 @@ fn the_client_loses_and_doubles_nothing() {
     talk_resume::a_dropped_call_comes_back_and_nothing_is_lost_or_doubled(&driver);
     talk_resume::a_reloaded_page_goes_on_with_its_call(&driver);
     talk_resume::a_call_that_is_over_is_not_continued(&driver);
+    talk_resume::what_is_done_while_the_connection_is_away_reaches_the_call(&driver);
     talk_resume::press_to_talk_sends_while_the_space_key_is_held_only(&driver);
 }
 

@@ -20,6 +20,8 @@ use crate::server::Folder;
 pub(crate) const COUNT: usize = 64;
 /// What is said in exactly one of them.
 pub(crate) const ONCE: &str = "sister";
+/// What is said in many of them.
+pub(crate) const COMMON: &str = "bungalow";
 const DAY_MS: u64 = 86_400_000;
 
 /// Questions and answers of the sample listings, as these calls have them.

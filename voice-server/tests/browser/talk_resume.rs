@@ -96,6 +96,35 @@ pub(crate) fn a_call_that_is_over_is_not_continued(driver: &Driver) {
     browser.wait("the end", "return document.body.dataset.state === 'idle'");
 }
 
+pub(crate) fn what_is_done_while_the_connection_is_away_reaches_the_call(driver: &Driver) {
+    let mock = Mock::start();
+    let browser = driver.browser("away");
+    browser.open(&mock.page("/"));
+    browser.press("#talk");
+    browser.wait("the microphone", "return !document.querySelector('#mute').disabled");
+    browser.press("#mute");
+    until(&mock, |call| call["muted"] == true);
+    assert_eq!(browser.text_of("#status"), "You are muted.");
+    // In the moment in which the page shows that the connection is away.
+    browser.run(
+        "const link = document.querySelector('#link');
+         const seen = new MutationObserver(() => {
+           if (link.textContent !== 'Reconnecting…') return;
+           seen.disconnect();
+           document.querySelector('#mute').click();
+           document.querySelector('#words').value = 'Is there a pool?';
+           document.querySelector('#form').requestSubmit();
+         });
+         seen.observe(link, { childList: true });",
+    );
+    mock.order("drop", &json!({}));
+    browser
+        .wait("the question", "return document.querySelector('#log').innerText.includes('Is there a pool?')");
+    until(&mock, |call| call["muted"] == false);
+    assert_eq!(call(&mock)["resumed"], 1);
+    assert_eq!(browser.console_errors(), Vec::<Value>::new());
+}
+
 pub(crate) fn press_to_talk_sends_while_the_space_key_is_held_only(driver: &Driver) {
     let mock = Mock::start();
     let browser = driver.browser("pressing");

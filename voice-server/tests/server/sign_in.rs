@@ -611,6 +611,10 @@ async fn users_of_supabase_come_with_its_token_and_are_added_at_first_sight() {
         assert_eq!(read(&header).await.json()["role"], expected);
         assert_eq!(server.ask("GET", "/api/v1/keys", &[HERE, &header]).await.status, keys, "{expected}");
     }
+    // A token would make a deleted one again.
+    let (admin, path) = (token("boss@example.com", role("admin")), format!("/api/v1/users/{}", known.id));
+    let refused = server.ask("DELETE", &path, &[HERE, &admin]).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("comes_back")));
     for (why, header) in [
         ("no organization", token("a@example.com", json!({}))),
         ("an unknown organization", token("b@example.com", json!({"organization_id": Uuid::new_v4()}))),

@@ -268,6 +268,9 @@ impl PostgresStore {
     /// After rows of people were deleted.
     async fn has_erased(&self) {}
 
+    /// Upkeep of what was erased: the database's own.
+    async fn settle_log(&self) {}
+
     async fn end(&self) {
         self.pool.close().await;
     }

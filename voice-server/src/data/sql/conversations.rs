@@ -247,18 +247,29 @@ impl ConversationStore for Database {
     fn erase_conversations(&self, organization: Uuid, ids: Vec<Uuid>) -> Answer<'_, u64> {
         within(async move {
             let mut work = self.write(Scope::Of(organization)).await?;
-            dialect::forget_for_good(&mut work).await?;
-            let mut erased = 0;
+            let (mut erased, mut personal) = (0, false);
             for id in ids {
                 let query =
                     work.query("DELETE FROM idempotency WHERE organization_id = $1 AND asker LIKE $2");
                 query.bind(Id(organization)).bind(format!("{id}:%")).execute(work.on()).await?;
+                // A conversation in which nobody was yet leaves nothing that must be overwritten.
+                let query = work.query(
+                    "SELECT 1 AS one FROM conversations WHERE id = $1 AND organization_id = $2 AND (client_phone IS NOT NULL
+                     OR EXISTS (SELECT 1 FROM turns WHERE conversation_id = $1))",
+                );
+                let query = query.bind(Id(id)).bind(Id(organization));
+                if !personal && query.fetch_optional(work.on()).await?.is_some() {
+                    personal = true;
+                    dialect::forget_for_good(&mut work).await?;
+                }
                 // Turns, recordings and consents go with it.
                 let query = work.query("DELETE FROM conversations WHERE id = $1 AND organization_id = $2");
                 erased += query.bind(Id(id)).bind(Id(organization)).execute(work.on()).await?.rows_affected();
             }
             work.commit().await?;
-            self.has_erased().await;
+            if personal {
+                self.has_erased().await;
+            }
             Ok(erased)
         })
     }

@@ -45,8 +45,8 @@ pub(super) async fn of(
     let mut rows = query.fetch(work.on());
     while let Some(row) = rows.try_next().await? {
         let (begun, ended) = (moment_of(&row, "created_at")?, maybe_moment_of(&row, "ended_at")?);
-        if ended.is_none() && row.try_get::<i64, _>("turns")? == 0 {
-            // Made, and nothing was said or written in it yet.
+        if row.try_get::<i64, _>("turns")? == 0 {
+            // Made, and nothing was said or written in it; such ones are ended some day.
             continue;
         }
         sums.calls += 1;

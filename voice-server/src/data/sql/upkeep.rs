@@ -134,6 +134,7 @@ impl Upkeep for Database {
             let mut work = self.write(Scope::System).await?;
             let settled = words::settle(&mut work, most).await?;
             work.commit().await?;
+            self.settle_log().await;
             Ok(settled)
         })
     }

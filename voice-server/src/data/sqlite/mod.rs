@@ -9,13 +9,14 @@ mod sql;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::migrations::SQLITE as MIGRATIONS;
 use super::{DEMO_ORGANIZATION, DataError, Scope, Timestamp};
@@ -28,6 +29,10 @@ type Database = SqliteStore;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// How a further connection is made.
+    options: SqliteConnectOptions,
+    /// Whether something was erased that may still be in the log.
+    is_log_owed: AtomicBool,
     /// Held, not read: unlocked when the store is dropped. `None`: attached beside a server.
     _lock: Option<File>,
 }
@@ -148,7 +153,7 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            // What leaves a page is overwritten there, so that what is erased is nowhere.
+            // What leaves a page is overwritten there.
             .pragma("secure_delete", "FAST")
             .pragma("cache_size", CACHE)
             .pragma("mmap_size", MAPPED)
@@ -160,8 +165,9 @@ impl SqliteStore {
         };
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(&file, &error))?;
         MIGRATIONS.run(&writer).await.map_err(DataError::Migration)?;
-        let readers = pool(READERS).connect_lazy_with(options.read_only(true).create_if_missing(false));
-        let store = Self { writer, readers, _lock: lock };
+        let readers =
+            pool(READERS).connect_lazy_with(options.clone().read_only(true).create_if_missing(false));
+        let store = Self { writer, readers, options, is_log_owed: AtomicBool::new(false), _lock: lock };
         let demo = super::Accounts::add_organization(
             &store,
             DEMO_ORGANIZATION,
@@ -189,11 +195,35 @@ impl SqliteStore {
         Ok(sql::Work::new(self.writer.begin_with("BEGIN IMMEDIATE").await?, true))
     }
 
-    /// After rows of people were deleted: their bytes leave the log too, and pages are let go again as usual.
+    /// After rows of people were deleted: their bytes are to leave the log too, and pages are let go again as usual.
     async fn has_erased(&self) {
-        for statement in ["PRAGMA secure_delete = FAST", "PRAGMA wal_checkpoint(TRUNCATE)"] {
-            if let Err(error) = sqlx::query(statement).fetch_all(&self.writer).await {
-                tracing::warn!(%error, "what was erased stays in the database's log until it is written over");
+        self.is_log_owed.store(true, Ordering::Relaxed);
+        if let Err(error) = sqlx::query("PRAGMA secure_delete = FAST").execute(&self.writer).await {
+            tracing::warn!(%error, "pages go on to be overwritten when they are let go");
+        }
+        self.settle_log().await;
+    }
+
+    /// Empties the log where something was erased since. Waits for no reader, since every write would wait with it: where one is in
+    /// the way it is done later, by upkeep.
+    async fn settle_log(&self) {
+        if !self.is_log_owed.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        // By a connection of its own, since its settings end with it whatever happens to this request.
+        let settled = async {
+            let mut aside = self.options.clone().busy_timeout(Duration::ZERO).connect().await?;
+            let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut aside).await?;
+            aside.close().await?;
+            // The first column tells whether somebody was in the way.
+            Ok::<bool, sqlx::Error>(row.try_get::<i64, _>(0)? == 0)
+        };
+        match settled.await {
+            Ok(true) => {}
+            Ok(false) => self.is_log_owed.store(true, Ordering::Relaxed),
+            Err(error) => {
+                self.is_log_owed.store(true, Ordering::Relaxed);
+                tracing::warn!(%error, "what was erased stays in the database's log for now");
             }
         }
     }
