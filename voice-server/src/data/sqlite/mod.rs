@@ -45,6 +45,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 /// Pages that each reader keeps, in KiB (negative, as SQLite wants it).
 const CACHE: &str = "-65536";
+/// Rows that a reader may be ahead of whoever takes them: each time it waits, two threads must be woken.
+const ROWS_AHEAD: usize = 1_024;
 /// Bytes of the file that are read through memory instead of calls: as many as SQLite maps at most.
 const MAPPED: &str = "2147418112";
 
@@ -157,6 +159,7 @@ impl SqliteStore {
             .pragma("secure_delete", "FAST")
             .pragma("cache_size", CACHE)
             .pragma("mmap_size", MAPPED)
+            .row_buffer_size(ROWS_AHEAD)
             .busy_timeout(BUSY_TIMEOUT)
             // What somebody searched for stands in statements.
             .disable_statement_logging();
