@@ -329,13 +329,11 @@ pub async fn write(
     }
     let (organization, asker) = (who.organization, asker_of(&who));
     once_for(&app, organization, asker, &parts, &body, async {
-        // Whose conversation it is comes first: nobody learns of another's, nor is in its way.
-        app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
-        let _alone = app
-            .writing
-            .enter(id, Way::Message)
-            .map_err(|way| if way == Way::Call && app.calls.is_under_way(id) { live() } else { busy() })?;
+        let alone = app.writing.enter(id, Way::Message);
+        // Whose conversation it is comes first: nobody learns what goes on in another's.
         let found = app.store.conversation(organization, id).await?.ok_or_else(unknown)?;
+        let _alone = alone
+            .map_err(|way| if way == Way::Call && app.calls.is_under_way(id) { live() } else { busy() })?;
         let spending = who.spending(&app).await?;
         let begun = Timestamp::now();
         let earlier = found.turns.iter().rev().take(EARLIER).rev();

@@ -195,7 +195,8 @@ pub trait ConversationStore: Send + Sync {
         zone: jiff::tz::TimeZone,
     ) -> Answer<'_, Performance>;
 
-    /// Ids of the organization's conversations with the digits of this number, whoever told it and however it is written, at most `limit`: what is to be erased.
+    /// Ids of the organization's conversations with the digits of this number, whoever told it and however it is written, at
+    /// most `limit`: what is to be erased.
     fn conversations_of_phone(&self, organization: Uuid, phone: String, limit: u32) -> Answer<'_, Vec<Uuid>>;
 
     /// Erases conversations with turns, recordings' rows, consents, and the kept answers of askers whose name begins with the

@@ -46,8 +46,8 @@ const PAGE_ORIGIN: HeaderName = HeaderName::from_static("x-page-origin");
 ///
 /// # Errors
 /// 401 or 403 where the caller may not, 404 for an id that is malformed or another's, 422 for a bad query, 429 where the key or
-/// the address has as many calls as it may, 409 where another connection has the call, 503 where the server stops or cannot store, 426 and 400 for what is no
-/// handshake.
+/// the address has as many calls as it may, 409 where another connection has the call, 503 where the server stops or cannot
+/// store, 426 and 400 for what is no handshake.
 pub async fn upgrade(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,

@@ -74,7 +74,8 @@ async fn of_many_who_show_one_ticket_at_once_one_gets_in() {
     let path = format!("/voice/{id}?ticket={ticket}");
     let answers = futures::future::join_all((0..10).map(|_| status(&server, &path, &[]))).await;
     assert_eq!(answers.iter().filter(|status| **status == 101).count(), 1, "{answers:?}");
-    assert!(answers.iter().all(|status| matches!(status, 101 | 401)), "{answers:?}");
+    // 409: the first one was about to come in, and had not used the ticket up yet.
+    assert!(answers.iter().all(|status| matches!(status, 101 | 401 | 409)), "{answers:?}");
 }
 
 #[tokio::test]

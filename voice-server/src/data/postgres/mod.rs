@@ -258,7 +258,7 @@ impl PostgresStore {
         ));
         // To its end even where nobody waits any more, such as a lookup whose time is over: sqlx 0.9.0 gives a connection back in
         // the transaction that was given up at its begin (issue 4393), read-only or seeing every organization. What is begun for
-        // nobody is rolled back.
+        // nobody is rolled back. Such tasks wait ACQUIRE_TIMEOUT at most, and then have one of the pool's connections each.
         let pool = self.pool.clone();
         let begun = tokio::spawn(async move { pool.begin_with(statement).await });
         let transaction = begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??;

@@ -235,7 +235,8 @@ impl ConversationStore for Database {
             // People write a number as they like; the digits are what it is.
             let query = work.query(
                 "SELECT id FROM conversations WHERE organization_id = $1 AND client_phone IS NOT NULL
-                 AND replace(replace(replace(replace(replace(replace(client_phone, '+', ''), '-', ''), ' ', ''), '(', ''), ')', ''), '.', '') = $2
+                 AND replace(replace(replace(replace(replace(replace(client_phone,
+                     '+', ''), '-', ''), ' ', ''), '(', ''), ')', ''), '.', '') = $2
                  ORDER BY created_at DESC LIMIT $3",
             );
             let digits: String = phone.chars().filter(char::is_ascii_digit).collect();

@@ -1,8 +1,8 @@
 //! How listings are found: which index a search walks, and for how long.
 //!
 //! A page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
-//! found after a few hundred entries; a circle that this index knows nothing of is gathered before. Each order has a part for each shelf ([`facts::shelves`]); the parts that can hold what
-//! is asked for are walked together. Where it is not, what is asked for is rare: then candidates are gathered by whatever is
+//! found after a few hundred entries; a circle that this index knows nothing of is gathered before. Each order has a part for
+//! each shelf ([`facts::shelves`]); the parts that can hold what is asked for are walked together. Where it is not, what is asked for is rare: then candidates are gathered by whatever is
 //! rarest of it (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself,
 //! the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
 //! search takes bounded time, and a list that is read to its end holds everything once.

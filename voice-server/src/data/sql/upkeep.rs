@@ -125,7 +125,9 @@ impl Upkeep for Database {
                 .query("DELETE FROM idempotency WHERE created_at < $1")
                 .bind(Moment(now.minus_millis(KEPT_MS)));
             query.execute(work.on()).await?;
-            work.commit().await
+            work.commit().await?;
+            self.settle_log().await;
+            Ok(())
         })
     }
 
@@ -134,7 +136,6 @@ impl Upkeep for Database {
             let mut work = self.write(Scope::System).await?;
             let settled = words::settle(&mut work, most).await?;
             work.commit().await?;
-            self.settle_log().await;
             Ok(settled)
         })
     }

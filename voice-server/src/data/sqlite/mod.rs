@@ -9,7 +9,7 @@ mod sql;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -31,8 +31,9 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// How a further connection is made.
     options: SqliteConnectOptions,
-    /// Whether something was erased that may still be in the log.
-    is_log_owed: AtomicBool,
+    /// How often people's rows were erased, and of how many of these the log is free. A start cannot know, and owes one.
+    erasures: AtomicU64,
+    settled: AtomicU64,
     /// Held, not read: unlocked when the store is dropped. `None`: attached beside a server.
     _lock: Option<File>,
 }
@@ -170,7 +171,14 @@ impl SqliteStore {
         MIGRATIONS.run(&writer).await.map_err(DataError::Migration)?;
         let readers =
             pool(READERS).connect_lazy_with(options.clone().read_only(true).create_if_missing(false));
-        let store = Self { writer, readers, options, is_log_owed: AtomicBool::new(false), _lock: lock };
+        let store = Self {
+            writer,
+            readers,
+            options,
+            erasures: AtomicU64::new(1),
+            settled: AtomicU64::new(0),
+            _lock: lock,
+        };
         let demo = super::Accounts::add_organization(
             &store,
             DEMO_ORGANIZATION,
@@ -200,7 +208,7 @@ impl SqliteStore {
 
     /// After rows of people were deleted: their bytes are to leave the log too, and pages are let go again as usual.
     async fn has_erased(&self) {
-        self.is_log_owed.store(true, Ordering::Relaxed);
+        self.erasures.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = sqlx::query("PRAGMA secure_delete = FAST").execute(&self.writer).await {
             tracing::warn!(%error, "pages go on to be overwritten when they are let go");
         }
@@ -210,7 +218,8 @@ impl SqliteStore {
     /// Empties the log where something was erased since. Waits for no reader, since every write would wait with it: where one is in
     /// the way it is done later, by upkeep.
     async fn settle_log(&self) {
-        if !self.is_log_owed.swap(false, Ordering::Relaxed) {
+        let erasures = self.erasures.load(Ordering::Relaxed);
+        if self.settled.load(Ordering::Relaxed) >= erasures {
             return;
         }
         // By a connection of its own, since its settings end with it whatever happens to this request.
@@ -222,12 +231,11 @@ impl SqliteStore {
             Ok::<bool, sqlx::Error>(row.try_get::<i64, _>(0)? == 0)
         };
         match settled.await {
-            Ok(true) => {}
-            Ok(false) => self.is_log_owed.store(true, Ordering::Relaxed),
-            Err(error) => {
-                self.is_log_owed.store(true, Ordering::Relaxed);
-                tracing::warn!(%error, "what was erased stays in the database's log for now");
+            Ok(true) => {
+                self.settled.fetch_max(erasures, Ordering::Relaxed);
             }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "what was erased stays in the database's log for now"),
         }
     }
 

@@ -183,7 +183,7 @@ async fn cost_of_a_durable_turn() {
 }
 
 #[tokio::test]
-async fn what_is_erased_is_in_no_byte_of_the_files() {
+async fn no_sentence_and_no_number_that_was_erased_is_left_in_the_files() {
     let folder = Folder::new();
     let store = SqliteStore::open(&folder.0).await.expect("a new store");
     let organization = DEMO_ORGANIZATION;
