@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::asked::Asked;
 use super::fields::Fields;
 use super::kept::or_kept;
-use super::once::{once, once_for};
+use super::once::{Once, once, once_for};
 use super::{List, id_of, revision};
 use crate::app::App;
 use crate::auth::tickets::Purpose;
@@ -165,7 +166,7 @@ pub(crate) struct Opening {
 /// A conversation that was made, and the ticket that opens its socket once.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Opened {
+pub struct Opened {
     /// For `/voice/{id}`.
     id: Uuid,
     /// For `?ticket=`, once, within a minute.
@@ -182,7 +183,7 @@ pub(crate) struct Opened {
     post,
     path = "/api/v1/conversations",
     tag = "conversations",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeated, it gives the first answer again")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeated, it gives the same conversation again, with a new ticket")),
     request_body(content = Opening, description = "May be empty"),
     responses(
         (status = 201, description = "Made", body = Opened),
@@ -194,7 +195,7 @@ pub async fn open(
     who: Identity,
     parts: Parts,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Json<Opened>), Problem> {
     who.may(Right::OpenConversations)?;
     let mut fields = Fields::parse(&body)?;
     let client_phone = fields.text("clientPhone")?;
@@ -207,7 +208,7 @@ pub async fn open(
         ));
     }
     let metadata = fields.object("metadata", METADATA_LIMIT)?.unwrap_or_default();
-    once(&app, &who, &parts, &body, async {
+    let (status, Json(made)) = once(&app, &who, &parts, &body, async {
         let new = NewConversation {
             id: Uuid::new_v4(),
             organization_id: who.organization,
@@ -220,14 +221,16 @@ pub async fn open(
         };
         let id = new.id;
         app.store.open_conversation(new).await?;
-        let ticket = who.ticket(Purpose::Conversation(id));
-        let no_ticket =
-            |_| Problem::unavailable("busy", "no ticket can be given at the moment; try again", 2);
-        let (ticket, ticket_expires_at) =
-            app.auth.tickets.issue(ticket, SystemTime::now()).await.map_err(no_ticket)?;
-        Ok((StatusCode::CREATED, json!(Opened { id, ticket, ticket_expires_at })))
+        Ok((StatusCode::CREATED, json!({"id": id})))
     })
-    .await
+    .await?;
+    // Not kept with the rest: whoever repeats the request gets one that is good still.
+    let id = made.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+    let id = id.ok_or_else(Problem::internal)?;
+    let no_ticket = |_| Problem::unavailable("busy", "no ticket can be given at the moment; try again", 2);
+    let ticket = app.auth.tickets.issue(who.ticket(Purpose::Conversation(id)), SystemTime::now()).await;
+    let (ticket, ticket_expires_at) = ticket.map_err(no_ticket)?;
+    Ok((status, Json(Opened { id, ticket, ticket_expires_at })))
 }
 
 /// Changes what people note about a conversation.
@@ -319,7 +322,7 @@ pub async fn write(
     id: Result<Path<String>, PathRejection>,
     parts: Parts,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Once, Problem> {
     let id = id_of(id).ok_or_else(unknown)?;
     let who = auth::caller::writer_of(&app, &parts, id).await?;
     let text = Fields::parse(&body)?.needed("text")?;

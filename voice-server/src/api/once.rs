@@ -4,7 +4,6 @@
 //! failed on our side is forgotten, so that it may be tried again; what was refused stays refused.
 
 use axum::Json;
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
@@ -22,6 +21,9 @@ const HEADER: &str = "idempotency-key";
 /// Characters of a key at most.
 const LONGEST: usize = 200;
 
+/// An answer that may be kept.
+pub(crate) type Once = (StatusCode, Json<Value>);
+
 /// Does what `work` does, once for each key.
 ///
 /// # Errors
@@ -32,7 +34,7 @@ pub(crate) async fn once<F>(
     parts: &Parts,
     body: &Bytes,
     work: F,
-) -> Result<Response, Problem>
+) -> Result<Once, Problem>
 where
     F: Future<Output = Result<(StatusCode, Value), Problem>> + Send,
 {
@@ -50,12 +52,12 @@ pub(crate) async fn once_for<F>(
     parts: &Parts,
     body: &Bytes,
     work: F,
-) -> Result<Response, Problem>
+) -> Result<Once, Problem>
 where
     F: Future<Output = Result<(StatusCode, Value), Problem>> + Send,
 {
     let Some(key) = key(&parts.headers)? else {
-        return work.await.map(|(status, body)| (status, Json(body)).into_response());
+        return work.await.map(|(status, body)| (status, Json(body)));
     };
     let print = fingerprint(parts, body);
     let begun =
@@ -65,7 +67,7 @@ where
         Begun::Answered { status, body } => {
             let status = StatusCode::from_u16(status).map_err(|_| Problem::internal())?;
             let body: Value = serde_json::from_str(&body).map_err(|_| Problem::internal())?;
-            return Ok((status, Json(body)).into_response());
+            return Ok((status, Json(body)));
         }
         Begun::UnderWay => {
             return Err(Problem::new(
@@ -87,7 +89,7 @@ where
         // The work is done and is answered; a repetition is told that it is under way until it may come again.
         tracing::warn!(%error, "the answer to a request was not kept");
     }
-    outcome.map(|(status, body)| (status, Json(body)).into_response())
+    outcome.map(|(status, body)| (status, Json(body)))
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

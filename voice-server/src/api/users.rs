@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::asked::Asked;
 use super::auth::not_checked;
 use super::fields::Fields;
-use super::once::once;
+use super::once::{Once, once};
 use super::{List, id_of, revision};
 use crate::app::App;
 use crate::auth::{Identity, Right, email};
@@ -77,12 +77,7 @@ pub(crate) struct Adding {
         (status = 409, description = "The address is taken, or a request with this `Idempotency-Key` is being worked on"),
     ),
 )]
-pub async fn add(
-    State(app): State<App>,
-    who: Identity,
-    parts: Parts,
-    body: Bytes,
-) -> Result<Response, Problem> {
+pub async fn add(State(app): State<App>, who: Identity, parts: Parts, body: Bytes) -> Result<Once, Problem> {
     who.may(Right::ManageUsers)?;
     let mut fields = Fields::parse(&body)?;
     let address = fields.needed("email")?;
@@ -144,7 +139,7 @@ pub(crate) struct Changing {
     responses(
         (status = 200, description = "As the user is now", body = User),
         (status = 404, description = "There is none, or it is another organization's"),
-        (status = 409, description = "It would leave the organization without an admin: nobody can take that from himself"),
+        (status = 409, description = "It would leave the organization without an admin, or takes one's own admin rights away"),
         (status = 412, description = "Somebody else changed it meanwhile"),
     ),
 )]
@@ -162,13 +157,8 @@ pub async fn change(
     let (name, role, disabled) = (name(&mut fields)?, role(&mut fields)?, fields.maybe_switch("disabled")?);
     let password = fields.text("password")?;
     fields.nothing_else()?;
-    // Whoever manages users is an admin, so as long as nobody demotes himself one is left.
     if who.user == Some(id) && (disabled == Some(true) || role.is_some_and(|role| role != Role::Admin)) {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "last_admin",
-            "nobody can take his own admin rights away; let another admin do it",
-        ));
+        return Err(last_admin("nobody can take his own admin rights away; let another admin do it"));
     }
     let password_hash = match password {
         Some(password) => Some(Secret::new(&app.auth.passwords.hash(&password).await.map_err(not_checked)?)),
@@ -179,7 +169,9 @@ pub async fn change(
     let takes_away = password_hash.is_some()
         || role.is_some_and(|role| role != before.role)
         || disabled.is_some_and(|disabled| disabled != before.disabled);
-    let change = UserChange { name, role, disabled, password_hash };
+    // Supabase's tokens say who is an admin.
+    let may_end_admins = app.auth.supabase.is_some();
+    let change = UserChange { name, role, disabled, password_hash, may_end_admins };
     let user = app.store.change_user(who.organization, id, change, expected).await;
     let user = user.map_err(|error| match error {
         DataError::NotFound => unknown(),
@@ -204,8 +196,8 @@ pub async fn change(
     responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "There is none, or it is another organization's"),
-        (status = 409, description = "It is oneself: another admin must do that, so that one is left; or users also come by Supabase's \
-                                      tokens, which would make them again: bar them"),
+        (status = 409, description = "It is oneself, or the last admin; or users also come by Supabase's tokens, which would make them \
+                                      again: bar them"),
     ),
 )]
 pub async fn remove(
@@ -217,11 +209,7 @@ pub async fn remove(
     let unknown = || Problem::not_found("there is no such user");
     let id = id_of(id).ok_or_else(unknown)?;
     if who.user == Some(id) {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "last_admin",
-            "nobody can delete himself; let another admin do it",
-        ));
+        return Err(last_admin("nobody can delete himself; let another admin do it"));
     }
     if app.auth.supabase.is_some() {
         return Err(Problem::new(
@@ -237,6 +225,10 @@ pub async fn remove(
     // No revision comes after it.
     app.auth.denials.deny_before(id, i64::MAX).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn last_admin(detail: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "last_admin", detail)
 }
 
 fn name(fields: &mut Fields) -> Result<Option<String>, Problem> {

@@ -195,6 +195,37 @@ const OFFERS: [&[&str]; 3] = [
     &["Land", "Commercial Sale", "Business Opportunity"],
 ];
 
+/// RESO's sub-types: what stands there. "Farm" is also a type, so it is not told by its name.
+const FORMS: [&str; 27] = [
+    "Agriculture",
+    "Apartment",
+    "Boat Slip",
+    "Business",
+    "Cabin",
+    "Condominium",
+    "Deeded Parking",
+    "Duplex",
+    "Hotel/Motel",
+    "Industrial",
+    "Manufactured Home",
+    "Manufactured On Land",
+    "Mixed Use",
+    "Mobile Home",
+    "Multi Family",
+    "Office",
+    "Own Your Own",
+    "Quadruplex",
+    "Ranch",
+    "Retail",
+    "Single Family Residence",
+    "Stock Cooperative",
+    "Timeshare",
+    "Townhouse",
+    "Triplex",
+    "Unimproved Land",
+    "Warehouse",
+];
+
 /// How many shelves there are.
 pub(super) const SHELVES: usize = 2 * OFFERS.len();
 
@@ -230,13 +261,29 @@ fn offer(kind: i64) -> Option<i64> {
     found.map(|offer| offer as i64)
 }
 
-/// A type that stands in place of a sub-type counts as the type where there is none, and else for nothing: so a type is
-/// found on its own shelves.
+/// The numbers of the sub-types, where only such are asked for.
+pub(super) fn forms(kinds: &[String]) -> Option<BTreeSet<i64>> {
+    let forms: Option<BTreeSet<i64>> =
+        kinds.iter().map(|kind| Some(few(kind)).filter(|kind| is_form(*kind))).collect();
+    forms.filter(|forms| !forms.is_empty())
+}
+
+fn is_form(kind: i64) -> bool {
+    FORMS.iter().any(|name| few(name) == kind)
+}
+
+/// What stands in the other's place, type or sub-type, counts there where that is empty, and else for nothing: so a type is
+/// found on its own shelves, and a sub-type in its own order.
 fn kinds(kind: i64, sub_kind: i64) -> (i64, i64) {
-    match (kind, offer(sub_kind)) {
+    let (kind, sub_kind) = match (kind, offer(sub_kind)) {
         (0, Some(_)) => (sub_kind, 0),
         (_, Some(_)) => (kind, 0),
         (_, None) => (kind, sub_kind),
+    };
+    match (is_form(kind), sub_kind) {
+        (true, 0) => (0, kind),
+        (true, _) => (0, sub_kind),
+        (false, _) => (kind, sub_kind),
     }
 }
 
@@ -368,7 +415,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_lies_on_the_shelves_that_are_walked() {
-        let types = ["", "Residential", "ResidentialLease", "Land", "Farm", "Townhouse", "Boat Slip"];
+        let types =
+            ["", "Residential", "ResidentialLease", "Land", "Farm", "Townhouse", "Boat Slip", "Villa"];
         let states = ["", "Active", "Pending", "Closed", "Hold"];
         let some = |word: &str| if word.is_empty() { 0 } else { few(word) };
         for state in states {
@@ -381,12 +429,20 @@ mod tests {
                         && (asked_type.is_empty() || [kind, sub_kind].contains(&few(asked_type)));
                     let walked = shelves(&given(asked_state), &given(asked_type));
                     assert!(!matches || walked.contains(&lies), "{state} {kind} {sub_kind}: {asked_type}");
+                    let form = forms(&given(asked_type));
+                    assert!(
+                        !matches || form.is_none_or(|form| form.contains(&sub_kind)),
+                        "{kind} {asked_type}"
+                    );
                 }
             }
         }
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(shelves(&words(&["Active", "Pending"]), &words(&["Residential"])), [0]);
         assert_eq!(shelves(&words(&["Closed"]), &words(&["Residential Lease", "Land"])), [4, 5]);
+        assert_eq!(forms(&words(&["Townhouse", "Condominium"])).map(|forms| forms.len()), Some(2));
+        assert_eq!(forms(&words(&["Townhouse", "Farm"])), None);
+        assert_eq!(forms(&[]), None);
         assert_eq!(shelves(&words(&["Active", "Closed"]), &words(&["Land", "Farm"])), [0, 1, 2, 3, 4, 5]);
     }
 

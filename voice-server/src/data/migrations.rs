@@ -19,11 +19,11 @@ macro_rules! versions {
 
 pub(super) static SQLITE: LazyLock<Migrator> = versions!("sqlite":
     "0001_conversations" "0002_platform" "0003_properties" "0004_trust" "0005_conversation_words" "0006_turn_figures"
-    "0007_shelves");
+    "0007_shelves" "0008_forms");
 
 pub(super) static POSTGRES: LazyLock<Migrator> = versions!("postgres":
     "0001_platform" "0002_properties" "0003_trust" "0004_conversation_words" "0005_turn_figures" "0006_shelves"
-    "0007_whereabouts");
+    "0007_whereabouts" "0008_forms");
 
 /// One version by the name of its file: its number, and what it is about.
 fn version(name: &'static str, statements: &'static str) -> Migration {

@@ -44,6 +44,9 @@ pub enum DataError {
     /// Somebody changed the row meanwhile. Read it again.
     #[error("it was changed meanwhile")]
     Changed,
+    /// It would leave the organization without an admin who can sign in.
+    #[error("the organization would have no admin")]
+    LastAdmin,
     /// The database cannot be reached, or is too busy. Try again later.
     #[error("the database does not answer")]
     Unavailable(#[source] sqlx::Error),

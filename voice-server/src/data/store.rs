@@ -71,7 +71,7 @@ pub trait Accounts: Send + Sync {
     /// Changes a user, and gives it back as it is then. A changed password or a disabled user revokes all refresh tokens.
     ///
     /// # Errors
-    /// [`DataError::NotFound`], or [`DataError::Changed`] where the revision is another.
+    /// [`DataError::NotFound`], [`DataError::Changed`] where the revision is another, or [`DataError::LastAdmin`].
     fn change_user(
         &self,
         organization: Uuid,
@@ -83,7 +83,7 @@ pub trait Accounts: Send + Sync {
     /// Deletes a user, and with that all of the user's sign-ins. The conversations stay, as nobody's.
     ///
     /// # Errors
-    /// [`DataError::NotFound`].
+    /// [`DataError::NotFound`], or [`DataError::LastAdmin`].
     fn remove_user(&self, organization: Uuid, id: Uuid) -> Answer<'_, ()>;
 
     /// Stores the first refresh token of a sign-in.

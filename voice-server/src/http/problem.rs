@@ -110,6 +110,11 @@ impl From<DataError> for Problem {
                 "changed",
                 "somebody else changed this meanwhile; read it again, then make the change",
             ),
+            DataError::LastAdmin => Self::new(
+                StatusCode::CONFLICT,
+                "last_admin",
+                "this is the organization's last admin; make another one first",
+            ),
             DataError::Exists => Self::new(StatusCode::CONFLICT, "exists", "this exists already"),
             DataError::Unavailable(cause) => {
                 tracing::warn!(error = %cause, "the database does not answer");

@@ -68,11 +68,17 @@ impl Recorder {
             turn.turn = turn.turn.saturating_add(self.turns_before);
             let write = || self.store.append_turn(self.organization, self.conversation, turn.clone());
             let outcome = persist(write).await;
-            if let Err(error) = &outcome {
-                tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
-            }
             // What was erased while the call goes on is not told to those who watch either, nor kept for them.
             let is_erased = matches!(outcome, Err(DataError::NotFound));
+            match outcome {
+                Ok(()) => {}
+                Err(_) if is_erased => {
+                    tracing::info!(conversation = %self.conversation, turn = number, "a turn is not kept: its caller was erased");
+                }
+                Err(error) => {
+                    tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");
+                }
+            }
             if let Some(publisher) = self.publisher.as_ref().filter(|_| !is_erased) {
                 publisher.turn(&dated.record);
             }
@@ -83,8 +89,11 @@ impl Recorder {
         let Cost { report, micros } = self.account.cost();
         let end = CallEnd { at, cost: Some(report), cost_micros: micros };
         let write = || self.store.end_conversation(self.organization, self.conversation, end.clone());
-        if let Err(error) = persist(write).await {
-            tracing::error!(conversation = %self.conversation, %error, "the end of a call was not stored");
+        match persist(write).await {
+            Ok(()) | Err(DataError::NotFound) => {}
+            Err(error) => {
+                tracing::error!(conversation = %self.conversation, %error, "the end of a call was not stored");
+            }
         }
         if let Some(publisher) = &self.publisher {
             publisher.ended();

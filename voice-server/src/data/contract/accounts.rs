@@ -19,6 +19,7 @@ pub(super) async fn all(store: &dyn Store) {
     two_that_rotate_at_once_get_one_successor(store).await;
     a_new_password_ends_all_sign_ins(store).await;
     a_deleted_user_leaves_conversations_and_no_sign_in(store).await;
+    an_organization_keeps_an_admin(store).await;
     a_key_is_found_by_its_hash_until_it_is_revoked(store).await;
 }
 
@@ -183,6 +184,36 @@ async fn a_deleted_user_leaves_conversations_and_no_sign_in(store: &dyn Store) {
     assert_eq!((of(his).await.user_id, of(his).await.revision), (Some(stays), 1));
     let again = store.remove_user(organization, gone).await;
     assert!(matches!(again, Err(DataError::NotFound)));
+}
+
+async fn an_organization_keeps_an_admin(store: &dyn Store) {
+    let organization = an_organization(store).await;
+    let admin = async || {
+        let new = new_user(organization, Uuid::new_v4(), Role::Admin);
+        store.add_user(new).await.expect("added").id
+    };
+    let demoted = || UserChange { role: Some(Role::Agent), ..Default::default() };
+    let barred = || UserChange { disabled: Some(true), ..Default::default() };
+    let only = admin().await;
+    let is_last = |outcome: &Result<(), DataError>| matches!(outcome, Err(DataError::LastAdmin));
+    let change = async |id, change| store.change_user(organization, id, change, None).await.map(drop);
+    assert!(is_last(&change(only, demoted()).await));
+    assert!(is_last(&change(only, barred()).await));
+    assert!(is_last(&store.remove_user(organization, only).await));
+    let left = store.user(organization, only).await.expect("read").expect("there");
+    assert_eq!((left.role, left.disabled, left.revision), (Role::Admin, false, 1));
+    change(only, UserChange { name: Some("Bea".into()), ..Default::default() }).await.expect("changed");
+    change(only, UserChange { may_end_admins: true, ..barred() }).await.expect("a token says who is one");
+    // Two at once, each the other: by whatever means, one stays.
+    for _ in 0..5 {
+        let (one, other) = (admin().await, admin().await);
+        let outcomes = tokio::join!(store.remove_user(organization, one), change(other, demoted()));
+        let refused = [&outcomes.0, &outcomes.1].map(is_last);
+        assert_ne!(refused[0], refused[1], "{outcomes:?}");
+        assert!(outcomes.0.is_ok() || outcomes.1.is_ok(), "{outcomes:?}");
+        let stayed = if refused[0] { one } else { other };
+        change(stayed, UserChange { may_end_admins: true, ..barred() }).await.expect("barred");
+    }
 }
 
 async fn a_key_is_found_by_its_hash_until_it_is_revoked(store: &dyn Store) {

@@ -56,6 +56,10 @@ mod dialect {
     pub(super) const LOCK_CONVERSATION: &str =
         "SELECT 1 AS one FROM conversations WHERE id = $1 AND organization_id = $2 FOR NO KEY UPDATE";
 
+    /// An organization whose users are about to be counted.
+    pub(super) const LOCK_ORGANIZATION: &str =
+        "SELECT 1 AS one FROM organizations WHERE id = $1 FOR NO KEY UPDATE";
+
     /// Whether the words of conversation `w` are among them, the last one perhaps only begun. Each is small ASCII letters and
     /// digits alone.
     pub(super) fn says(words: &[String], begun: bool) -> String {
@@ -94,6 +98,12 @@ mod dialect {
 
     /// Behind a table that is read by number.
     pub(super) const BY_NUMBER: &str = "";
+
+    /// Whether a number is one of a list, and whether that is bound, so that the statement is always the same.
+    pub(super) fn push_one_of(query: &mut sqlx::QueryBuilder<super::Db>, numbers: &[i64]) {
+        query.push("= ANY(").push_bind(numbers.to_vec()).push(")");
+    }
+    pub(super) const LISTS_ARE_BOUND: bool = true;
 
     /// `place(text, part)`, from 1; 0 where the part is not in it.
     pub(super) const PLACE_IN: &str = "strpos";

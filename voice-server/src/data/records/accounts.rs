@@ -156,6 +156,8 @@ pub struct UserChange {
     pub disabled: Option<bool>,
     /// Another password's hash.
     pub password_hash: Option<Secret>,
+    /// Whether no admin need be left: where a token says who is one, not the row.
+    pub may_end_admins: bool,
 }
 
 /// A refresh token as it is stored.

@@ -197,6 +197,9 @@ impl Accounts for Database {
                 query.execute(work.on()).await?;
             }
             let now = user(&mut work, organization, id).await?.ok_or(DataError::NotFound)?;
+            if is_admin(&before) && !is_admin(&now) && !change.may_end_admins {
+                has_admin(&mut work, organization).await?;
+            }
             work.commit().await?;
             Ok(now)
         })
@@ -205,6 +208,7 @@ impl Accounts for Database {
     fn remove_user(&self, organization: Uuid, id: Uuid) -> Answer<'_, ()> {
         within(async move {
             let mut work = self.write(Scope::Of(organization)).await?;
+            let before = user(&mut work, organization, id).await?.ok_or(DataError::NotFound)?;
             // The key would let go of them by itself, but not tell whoever read them before.
             let query = work.query(
                 "UPDATE conversations SET user_id = NULL, revision = revision + 1
@@ -216,6 +220,9 @@ impl Accounts for Database {
             let query = query.bind(Id(id)).bind(Id(organization));
             if query.execute(work.on()).await?.rows_affected() == 0 {
                 return Err(DataError::NotFound);
+            }
+            if is_admin(&before) {
+                has_admin(&mut work, organization).await?;
             }
             work.commit().await
         })
@@ -400,6 +407,21 @@ impl Found {
             disabled: row.try_get("disabled")?,
         })
     }
+}
+
+fn is_admin(user: &User) -> bool {
+    user.role == Role::Admin && !user.disabled
+}
+
+/// Whether an admin is left after one was taken away: two who take each other's rights at once do so one after the other.
+async fn has_admin(work: &mut Work, organization: Uuid) -> Result<(), DataError> {
+    let query = work.query(dialect::LOCK_ORGANIZATION).bind(Id(organization));
+    query.fetch_optional(work.on()).await?;
+    let query = work.query(
+        "SELECT count(*) AS found FROM users WHERE organization_id = $1 AND role = 'admin' AND NOT disabled",
+    );
+    let found: i64 = query.bind(Id(organization)).fetch_one(work.on()).await?.try_get("found")?;
+    if found == 0 { Err(DataError::LastAdmin) } else { Ok(()) }
 }
 
 async fn add_refresh_token(work: &mut Work, token: &RefreshToken) -> Result<(), DataError> {

@@ -99,14 +99,11 @@ async fn read(
     }
     let mut query = QueryBuilder::<Db>::new(COLUMNS);
     query.push(dialect::BY_NUMBER).push(" WHERE organization_id = ");
-    query.push_bind(Id(organization)).push(" AND number IN (");
-    let mut list = query.separated(", ");
-    for number in numbers {
-        list.push(*number);
-    }
-    query.push(")");
+    query.push_bind(Id(organization)).push(" AND number ");
+    dialect::push_one_of(&mut query, numbers);
+    let query = if dialect::LISTS_ARE_BOUND { work.built(&mut query) } else { work.once(&mut query) };
     let mut found = HashMap::with_capacity(numbers.len());
-    for row in &work.once(&mut query).fetch_all(work.on()).await? {
+    for row in &query.fetch_all(work.on()).await? {
         let mut property = Property::from(stored_of(row)?);
         property.distance_km = circle.and_then(|circle| distance(circle, &property));
         found.insert(row.try_get::<i64, _>("number")?, property);

@@ -44,6 +44,17 @@ impl Work {
         builder.build().persistent(false)
     }
 
+    /// The rows of a statement that was put together with its values in it, as few as one message there and one back. Moments
+    /// cannot be among them: Postgres gives text then.
+    async fn rows(&mut self, builder: QueryBuilder<Db>) -> Result<Vec<Row>, sqlx::Error> {
+        sqlx::raw_sql(builder.into_sql()).fetch_all(self.on()).await
+    }
+
+    /// The same of a statement that has one row.
+    async fn row(&mut self, builder: QueryBuilder<Db>) -> Result<Row, sqlx::Error> {
+        self.rows(builder).await?.pop().ok_or(sqlx::Error::RowNotFound)
+    }
+
     /// Where a statement runs.
     pub(super) fn on(&mut self) -> &mut <Db as sqlx::Database>::Connection {
         &mut self.transaction

@@ -2,9 +2,9 @@
 //!
 //! A page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
 //! found after a few hundred entries; a circle that this index knows nothing of is gathered before. Each order has a part for
-//! each shelf ([`facts::shelves`]); the parts that can hold what is asked for are walked together. Where it is not, what is asked for is rare: then candidates are gathered by whatever is
-//! rarest of it (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself,
-//! the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
+//! each shelf ([`facts::shelves`]), prices also one for each sub-type; the parts that can hold what is asked for are walked
+//! together. Where it is not found so, what is asked for is rare: then candidates are gathered by whatever is rarest of it
+//! (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself, the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
 //! search takes bounded time, and a list that is read to its end holds everything once.
 
 use std::fmt::Write as _;
@@ -150,14 +150,24 @@ impl<'f> Search<'f> {
         }
     }
 
-    /// The index of a city, where one is asked, else of the organization, which goes on with the shelf and then `key`: its name
-    /// and the condition on its first column.
-    fn index(&self, key: &str) -> (String, String) {
-        match &self.filter.city {
+    /// The index by `key`, and the conditions on what stands before it, one for each part that is walked.
+    fn parts(&self, key: &str) -> (String, Vec<String>) {
+        let owner = format!("owner = {}", facts::owner(self.organization));
+        let (index, first) = match &self.filter.city {
             Some(city) => {
                 (format!("facts_place_{key}"), format!("place = {}", facts::place(self.organization, city)))
             }
-            None => (format!("facts_{key}"), format!("owner = {}", facts::owner(self.organization))),
+            None => (format!("facts_{key}"), owner.clone()),
+        };
+        match facts::forms(&self.filter.kinds) {
+            Some(forms) if key == "price" && self.filter.city.is_none() => {
+                let part = |form| format!("{owner} AND sub_kind = {form}");
+                ("facts_form_price".to_owned(), forms.into_iter().map(part).collect())
+            }
+            _ => {
+                let part = |shelf| format!("{first} AND shelf = {shelf}");
+                (index, self.shelves.iter().map(part).collect())
+            }
         }
     }
 
@@ -196,7 +206,7 @@ impl<'f> Search<'f> {
         query.push(self.in_order(key, down, &self.columns(""), after, budget)).push(") c WHERE 1 = 1");
         self.push_conditions(&mut query);
         query.push(" LIMIT ").push(most);
-        entries(work, &mut query).await
+        entries(work, query).await
     }
 
     /// The last of the next `budget` entries; `None` where there are fewer.
@@ -211,10 +221,10 @@ impl<'f> Search<'f> {
         query.push(key).push(" AS BIGINT) AS sort_key, c.number FROM (");
         query.push(self.in_order(key, down, &format!("{key}, number"), after, budget));
         query.push(") c LIMIT 1 OFFSET ").push(budget - 1);
-        Ok(entries(work, &mut query).await?.first().copied())
+        Ok(entries(work, query).await?.first().copied())
     }
 
-    /// The statement for the next `budget` entries of the order after `after`, of all shelves together.
+    /// The statement for the next `budget` entries of the order after `after`, of all parts together.
     fn in_order(
         &self,
         key: &str,
@@ -223,7 +233,7 @@ impl<'f> Search<'f> {
         after: Option<PropertyCursor>,
         budget: i64,
     ) -> String {
-        let (index, first) = self.index(key);
+        let (index, parts) = self.parts(key);
         let by_index = dialect::by_index(&index);
         let [low, high] = self.range(key);
         let mut bounds = String::new();
@@ -240,12 +250,8 @@ impl<'f> Search<'f> {
         }
         let turn = if down { " DESC" } else { "" };
         let end = format!(" ORDER BY {key}{turn}, number{turn} LIMIT {budget}");
-        let part = |shelf: &i64| {
-            format!(
-                "SELECT {columns} FROM property_facts{by_index} WHERE {first} AND shelf = {shelf}{bounds}"
-            )
-        };
-        dialect::merged(self.shelves.iter().map(part).collect(), &end)
+        let part = |part| format!("SELECT {columns} FROM property_facts{by_index} WHERE {part}{bounds}");
+        dialect::merged(parts.into_iter().map(part).collect(), &end)
     }
 
     /// What the filter says of a column, from and to.
@@ -326,7 +332,7 @@ impl<'f> Search<'f> {
         let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS with_words FROM (");
         query.push(self.in_order("listed", true, "listed, number", None, SAMPLE)).push(") c WHERE 1 = 1");
         self.push_words(&mut query);
-        let row = work.once(&mut query).fetch_one(work.on()).await?;
+        let row = work.row(query).await?;
         Ok(row.try_get::<i64, _>("with_words")? <= MOST_OF_SAMPLE)
     }
 
@@ -343,7 +349,7 @@ impl<'f> Search<'f> {
         };
         let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (");
         query.push(self.source(source, false, most + 1)).push(") s");
-        let row = work.once(&mut query).fetch_one(work.on()).await?;
+        let row = work.row(query).await?;
         if row.try_get::<i64, _>("candidates")? > most {
             return Ok(None);
         }
@@ -363,7 +369,7 @@ impl<'f> Search<'f> {
         self.push_ordered(&mut query, &source, Source::Words);
         let turn = if self.key().1 { " DESC" } else { "" };
         query.push(") e ON 1 = 1 ORDER BY e.sort_key").push(turn).push(", e.number").push(turn);
-        let rows = work.once(&mut query).fetch_all(work.on()).await?;
+        let rows = work.rows(query).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<i64, _>("candidates")? > MOST_WITH_WORDS {
@@ -384,13 +390,20 @@ impl<'f> Search<'f> {
     ) -> Result<Vec<PropertyCursor>, DataError> {
         let mut query = QueryBuilder::<Db>::new("");
         self.push_ordered(&mut query, &self.source(source, true, most), source);
-        entries(work, &mut query).await
+        entries(work, query).await
     }
 
     /// Those of a source that pass, in order behind the cursor, one more than the page holds.
     fn push_ordered(&self, query: &mut QueryBuilder<Db>, candidates: &str, source: Source) {
         let (key, down) = self.key();
-        query.push("SELECT CAST(c.").push(key).push(" AS BIGINT) AS sort_key, c.number FROM (SELECT c.*");
+        let turn = if down { " DESC" } else { "" };
+        // Each candidate's text is read for its words, so that comes last, in order, until the page is full.
+        let are_words_last = source != Source::Words && !self.words.is_empty();
+        query.push("SELECT CAST(c.").push(key).push(" AS BIGINT) AS sort_key, c.number FROM (");
+        if are_words_last {
+            query.push("SELECT c.").push(key).push(", c.number FROM (");
+        }
+        query.push("SELECT c.*");
         if let (PropertySort::Nearest, Some(circle)) = (self.sort, self.filter.circle) {
             push_square(query, ", ", circle);
             query.push(" AS square");
@@ -400,15 +413,16 @@ impl<'f> Search<'f> {
             query.push(" AND c.place = ").push(facts::place(self.organization, city));
         }
         self.push_numbers(query);
-        if source != Source::Words {
-            self.push_words(query);
-        }
         if let Some(after) = self.after {
             query.push(" AND (c.").push(key).push(", c.number) ").push(if down { "<" } else { ">" });
             query.push(" (").push(after.key).push(", ").push(after.number).push(")");
         }
-        let turn = if down { " DESC" } else { "" };
         query.push(" ORDER BY c.").push(key).push(turn).push(", c.number").push(turn);
+        if are_words_last {
+            // The limit keeps the databases from asking for words before they put in order.
+            query.push(" LIMIT ").push(i64::from(u32::MAX)).push(") c WHERE 1 = 1");
+            self.push_words(query);
+        }
         query.push(" LIMIT ").push(self.limit + 1);
     }
 
@@ -513,8 +527,8 @@ fn list_of(words: &[String]) -> String {
     words.iter().map(|word| facts::few(word).to_string()).collect::<Vec<_>>().join(", ")
 }
 
-async fn entries(work: &mut Work, query: &mut QueryBuilder<Db>) -> Result<Vec<PropertyCursor>, DataError> {
-    let rows = work.once(query).fetch_all(work.on()).await?;
+async fn entries(work: &mut Work, query: QueryBuilder<Db>) -> Result<Vec<PropertyCursor>, DataError> {
+    let rows = work.rows(query).await?;
     rows.iter()
         .map(|row| Ok(PropertyCursor { key: row.try_get("sort_key")?, number: row.try_get("number")? }))
         .collect()

@@ -131,7 +131,7 @@ impl<'f> Search<'f> {
         query.push(" LIMIT ").push(SHORT_WALK).push(") c WHERE (SELECT ");
         query.push(dialect::says(std::slice::from_ref(last), true));
         query.push(" FROM conversation_words w WHERE w.conversation_id = c.id)");
-        let row = work.once(&mut query).fetch_one(work.on()).await?;
+        let row = work.row(query).await?;
         let is_frequent = row.try_get::<i64, _>("with_word")? * FREQUENT > SHORT_WALK;
         Ok(if is_frequent { others } else { &self.words })
     }
@@ -189,7 +189,7 @@ impl<'f> Search<'f> {
              WHERE says OR place = (SELECT min(place) FROM c) ORDER BY place DESC",
         );
         let mut found = Candidates::default();
-        for row in &work.once(&mut query).fetch_all(work.on()).await? {
+        for row in &work.rows(query).await? {
             let id = id_of(row, "conversation_id")?;
             let created_at = Timestamp::from_millis(row.try_get::<i64, _>("place")? >> BITS_OF_ID);
             let candidate = Cursor { created_at, id };

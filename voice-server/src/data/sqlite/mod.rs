@@ -57,6 +57,9 @@ mod dialect {
     pub(super) const LOCK_CONVERSATION: &str =
         "SELECT 1 AS one FROM conversations WHERE id = $1 AND organization_id = $2";
 
+    /// An organization whose users are about to be counted.
+    pub(super) const LOCK_ORGANIZATION: &str = "SELECT 1 AS one FROM organizations WHERE id = $1";
+
     /// Whether the words of conversation `w` are among them, the last one perhaps only begun. Each is small ASCII letters and
     /// digits alone.
     pub(super) fn says(words: &[String], begun: bool) -> String {
@@ -95,6 +98,17 @@ mod dialect {
 
     /// Behind a table that is read by number: else SQLite goes through all of an organization.
     pub(super) const BY_NUMBER: &str = "NOT INDEXED";
+
+    /// Whether a number is one of a list, and whether that is bound, so that the statement is always the same.
+    pub(super) fn push_one_of(query: &mut sqlx::QueryBuilder<super::Db>, numbers: &[i64]) {
+        query.push("IN (");
+        let mut list = query.separated(", ");
+        for number in numbers {
+            list.push(*number);
+        }
+        query.push(")");
+    }
+    pub(super) const LISTS_ARE_BOUND: bool = false;
 
     /// `place(text, part)`, from 1; 0 where the part is not in it.
     pub(super) const PLACE_IN: &str = "instr";
