@@ -17,11 +17,11 @@ use uuid::Uuid;
 use super::asked::Asked;
 use super::fields::Fields;
 use super::kept::or_kept;
-use super::once::{Once, once, once_for};
+use super::once::{Once, once_for};
 use super::{List, id_of, revision};
 use crate::app::App;
 use crate::auth::tickets::Purpose;
-use crate::auth::{self, Identity, Right};
+use crate::auth::{self, Identity, Right, Standing, address};
 use crate::cost::Account;
 use crate::data::{
     CallEnd, Consent, Conversation, ConversationChange, ConversationDetail, ConversationFilter, Cursor,
@@ -183,7 +183,7 @@ pub struct Opened {
     post,
     path = "/api/v1/conversations",
     tag = "conversations",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeated, it gives the same conversation again, with a new ticket")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "A random text; repeated, it gives the same conversation again, with a new ticket")),
     request_body(content = Opening, description = "May be empty"),
     responses(
         (status = 201, description = "Made", body = Opened),
@@ -208,7 +208,12 @@ pub async fn open(
         ));
     }
     let metadata = fields.object("metadata", METADATA_LIMIT)?.unwrap_or_default();
-    let (status, Json(made)) = once(&app, &who, &parts, &body, async {
+    // A publishable key is everybody's who visits a site: of two visitors with one `Idempotency-Key` each has his own conversation.
+    let asker = match who.standing {
+        Standing::PublishableKey => format!("{}:{}", who.asker(), address::group(who.address)),
+        _ => who.asker(),
+    };
+    let (status, Json(made)) = once_for(&app, who.organization, asker, &parts, &body, async {
         let new = NewConversation {
             id: Uuid::new_v4(),
             organization_id: who.organization,

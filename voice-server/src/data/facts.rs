@@ -272,18 +272,16 @@ fn is_form(kind: i64) -> bool {
     FORMS.iter().any(|name| few(name) == kind)
 }
 
-/// What stands in the other's place, type or sub-type, counts there where that is empty, and else for nothing: so a type is
-/// found on its own shelves, and a sub-type in its own order.
+/// What stands in the other's place, type or sub-type, counts there where that is empty, and else for nothing; two in each
+/// other's place count as what they are. So a type is found on its own shelves, and a sub-type in its own order.
 fn kinds(kind: i64, sub_kind: i64) -> (i64, i64) {
-    let (kind, sub_kind) = match (kind, offer(sub_kind)) {
-        (0, Some(_)) => (sub_kind, 0),
-        (_, Some(_)) => (kind, 0),
-        (_, None) => (kind, sub_kind),
-    };
-    match (is_form(kind), sub_kind) {
-        (true, 0) => (0, kind),
-        (true, _) => (0, sub_kind),
-        (false, _) => (kind, sub_kind),
+    match (is_form(kind), offer(sub_kind).is_some()) {
+        (true, true) => (sub_kind, kind),
+        (true, false) if sub_kind == 0 => (0, kind),
+        (true, false) => (0, sub_kind),
+        (false, true) if kind == 0 => (sub_kind, 0),
+        (false, true) => (kind, 0),
+        (false, false) => (kind, sub_kind),
     }
 }
 
@@ -411,6 +409,26 @@ mod tests {
         assert_eq!(few("ActiveUnderContract"), few("Active Under Contract"));
         assert_ne!(few("Active"), few("Pending"));
         assert!((0..1_i64 << 31).contains(&few("Active")));
+    }
+
+    #[test]
+    fn types_and_sub_types_count_as_what_they_are_wherever_they_stand() {
+        for ([kind, sub_kind], expected) in [
+            (["Residential", "Townhouse"], ["Residential", "Townhouse"]),
+            (["Townhouse", "Residential"], ["Residential", "Townhouse"]),
+            (["Townhouse", ""], ["", "Townhouse"]),
+            (["Townhouse", "Condominium"], ["", "Condominium"]),
+            (["", "Land"], ["Land", ""]),
+            (["Residential", "Land"], ["Residential", ""]),
+            (["Farm", "Ranch"], ["Farm", "Ranch"]),
+            (["Farm", ""], ["Farm", ""]),
+            (["Villa", "Chalet"], ["Villa", "Chalet"]),
+            (["", ""], ["", ""]),
+        ] {
+            let number = |word: &str| if word.is_empty() { 0 } else { few(word) };
+            let found = kinds(number(kind), number(sub_kind));
+            assert_eq!(found, (number(expected[0]), number(expected[1])), "{kind} {sub_kind}");
+        }
     }
 
     #[test]

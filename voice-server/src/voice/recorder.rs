@@ -73,7 +73,7 @@ impl Recorder {
             match outcome {
                 Ok(()) => {}
                 Err(_) if is_erased => {
-                    tracing::info!(conversation = %self.conversation, turn = number, "a turn is not kept: its caller was erased");
+                    tracing::info!(conversation = %self.conversation, turn = number, "a turn is not kept: its conversation was erased");
                 }
                 Err(error) => {
                     tracing::error!(conversation = %self.conversation, turn = number, %error, "a turn was not stored");

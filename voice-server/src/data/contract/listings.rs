@@ -164,11 +164,13 @@ struct Known {
 
 /// As they are written; the next ones are the same places in other writings.
 const CITIES: [&str; 6] = ["Austin", "San Jos\u{e9}", "\u{c9}vian", "Zug", "austin", "SAN JOSE\u{301}"];
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("Residential", "Single Family Residence"),
     ("Residential", "Condominium"),
     ("Residential Lease", "Condominium"),
     ("Land", ""),
+    // In the type's place.
+    ("Condominium", ""),
 ];
 const STATUSES: [&str; 4] = ["Active", "Pending", "Active Under Contract", "ActiveUnderContract"];
 const WORDS: [&str; 6] = ["garden", "pool", "garage", "gardener", "view", "atrium"];
@@ -177,7 +179,7 @@ fn generated() -> Vec<Known> {
     let mut dice = Dice(7);
     (0..600)
         .map(|number| {
-            let (city, kind, status) = (dice.roll(6), dice.roll(4), dice.roll(4));
+            let (city, kind, status) = (dice.roll(6), dice.roll(5), dice.roll(4));
             // Few prices and days, so that many are equal.
             let price = if dice.roll(12) == 0 { -1 } else { 10_000_000 * (1 + dice.roll(8) as i64) };
             let beds = dice.roll(7) as i64 - 1;
@@ -296,6 +298,20 @@ async fn every_search_finds_what_looking_at_all_finds(store: &dyn Store) {
         PropertyFilter { min_price: Some(80_000_000), min_beds: Some(5), min_half_baths: Some(8), ..none() },
         PropertyFilter { min_beds: Some(5), kinds: texts(&["Land"]), ..none() },
         PropertyFilter { kinds: texts(&["Condominium", "Land"]), min_half_baths: Some(5), ..none() },
+        PropertyFilter { kinds: texts(&["Condominium"]), ..none() },
+        PropertyFilter { kinds: texts(&["Condominium"]), statuses: texts(&["Active"]), ..none() },
+        PropertyFilter {
+            kinds: texts(&["Condominium", "Single Family Residence"]),
+            min_price: Some(20_000_000),
+            ..none()
+        },
+        PropertyFilter { kinds: texts(&["Townhouse", "Condominium"]), words: texts(&["pool"]), ..none() },
+        PropertyFilter {
+            kinds: texts(&["Condominium"]),
+            max_price: Some(60_000_000),
+            min_beds: Some(4),
+            ..none()
+        },
         PropertyFilter { statuses: texts(&["Active Under Contract"]), min_beds: Some(2), ..none() },
         PropertyFilter { statuses: texts(&["Active", "Pending"]), city: Some("Zug".into()), ..none() },
     ];
@@ -329,6 +345,7 @@ async fn every_search_finds_what_looking_at_all_finds(store: &dyn Store) {
             max_price: Some(40_000_000),
             ..none()
         });
+        filters.push(PropertyFilter { circle, kinds: texts(&["Condominium"]), ..none() });
     }
     let sorts = [
         PropertySort::Newest,

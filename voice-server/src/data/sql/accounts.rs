@@ -208,7 +208,6 @@ impl Accounts for Database {
     fn remove_user(&self, organization: Uuid, id: Uuid) -> Answer<'_, ()> {
         within(async move {
             let mut work = self.write(Scope::Of(organization)).await?;
-            let before = user(&mut work, organization, id).await?.ok_or(DataError::NotFound)?;
             // The key would let go of them by itself, but not tell whoever read them before.
             let query = work.query(
                 "UPDATE conversations SET user_id = NULL, revision = revision + 1
@@ -216,12 +215,15 @@ impl Accounts for Database {
             );
             query.bind(Id(organization)).bind(Id(id)).execute(work.on()).await?;
             // Refresh tokens go with it.
-            let query = work.query("DELETE FROM users WHERE id = $1 AND organization_id = $2");
+            let query = work.query(
+                "DELETE FROM users WHERE id = $1 AND organization_id = $2
+                 RETURNING CAST(role AS TEXT) AS role, disabled",
+            );
             let query = query.bind(Id(id)).bind(Id(organization));
-            if query.execute(work.on()).await?.rows_affected() == 0 {
-                return Err(DataError::NotFound);
-            }
-            if is_admin(&before) {
+            let gone = query.fetch_optional(work.on()).await?.ok_or(DataError::NotFound)?;
+            if gone.try_get::<String, _>("role")? == Role::Admin.as_str()
+                && !gone.try_get::<bool, _>("disabled")?
+            {
                 has_admin(&mut work, organization).await?;
             }
             work.commit().await

@@ -44,9 +44,10 @@ impl Work {
         builder.build().persistent(false)
     }
 
-    /// The rows of a statement that was put together with its values in it, as few as one message there and one back. Moments
-    /// cannot be among them: Postgres gives text then.
+    /// The rows of a statement that was put together with its values in it: one message there and one back. Nothing may be bound,
+    /// and moments cannot be among what comes, since Postgres gives text then.
     async fn rows(&mut self, builder: QueryBuilder<Db>) -> Result<Vec<Row>, sqlx::Error> {
+        debug_assert!(!builder.sql().as_str().contains(['$', '?']), "what is bound would be lost");
         sqlx::raw_sql(builder.into_sql()).fetch_all(self.on()).await
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
 //! found after a few hundred entries; a circle that this index knows nothing of is gathered before. Each order has a part for
-//! each shelf ([`facts::shelves`]), prices also one for each sub-type; the parts that can hold what is asked for are walked
+//! each shelf ([`facts::shelves`]), prices also one for each sub-type on it; the parts that can hold what is asked for are walked
 //! together. Where it is not found so, what is asked for is rare: then candidates are gathered by whatever is rarest of it
 //! (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself, the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
 //! search takes bounded time, and a list that is read to its end holds everything once.
@@ -152,22 +152,21 @@ impl<'f> Search<'f> {
 
     /// The index by `key`, and the conditions on what stands before it, one for each part that is walked.
     fn parts(&self, key: &str) -> (String, Vec<String>) {
-        let owner = format!("owner = {}", facts::owner(self.organization));
         let (index, first) = match &self.filter.city {
             Some(city) => {
                 (format!("facts_place_{key}"), format!("place = {}", facts::place(self.organization, city)))
             }
-            None => (format!("facts_{key}"), owner.clone()),
+            None => (format!("facts_{key}"), format!("owner = {}", facts::owner(self.organization))),
+        };
+        let shelved = |first: &str| -> Vec<String> {
+            self.shelves.iter().map(|shelf| format!("{first} AND shelf = {shelf}")).collect()
         };
         match facts::forms(&self.filter.kinds) {
             Some(forms) if key == "price" && self.filter.city.is_none() => {
-                let part = |form| format!("{owner} AND sub_kind = {form}");
-                ("facts_form_price".to_owned(), forms.into_iter().map(part).collect())
+                let of = |form| shelved(&format!("{first} AND sub_kind = {form}"));
+                ("facts_form_price".to_owned(), forms.into_iter().flat_map(of).collect())
             }
-            _ => {
-                let part = |shelf| format!("{first} AND shelf = {shelf}");
-                (index, self.shelves.iter().map(part).collect())
-            }
+            _ => (index, shelved(&first)),
         }
     }
 

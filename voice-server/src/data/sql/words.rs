@@ -131,7 +131,7 @@ impl<'f> Search<'f> {
         query.push(" LIMIT ").push(SHORT_WALK).push(") c WHERE (SELECT ");
         query.push(dialect::says(std::slice::from_ref(last), true));
         query.push(" FROM conversation_words w WHERE w.conversation_id = c.id)");
-        let row = work.row(query).await?;
+        let row = work.once(&mut query).fetch_one(work.on()).await?;
         let is_frequent = row.try_get::<i64, _>("with_word")? * FREQUENT > SHORT_WALK;
         Ok(if is_frequent { others } else { &self.words })
     }
