@@ -275,6 +275,19 @@ pub fn busy(core: usize) -> io::Result<Duration> {
     Ok(Duration::from_millis(working.map(|(_, ticks)| ticks * 10).sum()))
 }
 
+/// Time of all cores since the system started, and what of it the machine's host gave to others.
+///
+/// # Errors
+/// The system does not say.
+pub fn stolen() -> io::Result<[u64; 2]> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "));
+    let line = line.ok_or_else(|| io::Error::other("the system does not tell of its cores"))?;
+    // user nice system idle iowait irq softirq steal; what follows is in the first two already.
+    let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
+    Ok([ticks.iter().sum(), ticks.get(7).copied().unwrap_or_default()])
+}
+
 /// What a process costs together with all that descend from it.
 fn usage_with_children(process: u32) -> io::Result<Usage> {
     let parents = std::fs::read_dir("/proc")?.flatten().filter_map(|entry| {

@@ -32,6 +32,7 @@ use voice_server::engine::Built;
 use voice_server::shutdown;
 
 use crate::figures::{Spread, write_result};
+use crate::process;
 use crate::scripted::Script;
 use made::Dice;
 
@@ -280,7 +281,10 @@ async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
     }
     let mix = Arc::new(mix);
     drive(options, &client, &mix, WARM_UP, 1 << 32).await?;
+    let before = process::stolen()?;
     let (times, errors, late) = drive(options, &client, &mix, options.seconds, 0).await?;
+    let [time, stolen] = process::stolen()?;
+    let stolen = 100.0 * (stolen - before[1]) as f64 / (time - before[0]).max(1) as f64;
     let mut kinds = serde_json::Map::new();
     let mut all = Vec::new();
     for (kind, times) in times {
@@ -291,6 +295,7 @@ async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
     }
     let (all, late) = (Spread::of(all), Spread::of(late));
     println!("all: {all}\nerrors: {errors}\nclient late: {late}");
+    println!("of the cores' time the host gave {stolen:.1} % to others");
     Ok(json!({
         "database": format!("{:?}", options.database).to_lowercase(),
         "properties": options.properties,
@@ -301,6 +306,7 @@ async fn load(options: &Options, address: SocketAddr) -> Result<Value, Error> {
         "all_ms": all,
         "by_kind_ms": kinds,
         "client_late_ms": late,
+        "stolen_percent": (stolen * 10.0).round() / 10.0,
     }))
 }
 

@@ -1,7 +1,7 @@
 //! How listings are found: which index a search walks, and for how long.
 //!
 //! A page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
-//! found after a few hundred entries; a circle that this index knows nothing of is gathered before. Each order has a part for
+//! found after a few hundred entries; a small circle is gathered before, and one that this index knows nothing of. Each order has a part for
 //! each shelf ([`facts::shelves`]), prices also one for each sub-type on it; the parts that can hold what is asked for are walked
 //! together. Where it is not found so, what is asked for is rare: then candidates are gathered by whatever is rarest of it
 //! (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself, the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
@@ -30,6 +30,8 @@ const LONG_WALK: [i64; 2] = [scaled(12_000), scaled(48_000)];
 /// Candidates that are gathered at most: by words, each of which is looked up; in a circle; by price or bedrooms.
 const MOST_WITH_WORDS: i64 = scaled(4_000);
 const MOST_IN_CIRCLE: i64 = scaled(30_000);
+/// Of a circle that holds no more nothing else is tried before.
+const SMALL_CIRCLE: i64 = scaled(10_000);
 const MOST_IN_RANGE: i64 = scaled(10_000);
 /// Listings that are looked at to learn how frequent words are, and how many of them have rare ones at most.
 const SAMPLE: i64 = 300;
@@ -92,13 +94,19 @@ impl<'f> Search<'f> {
         if self.sort == PropertySort::Nearest {
             return self.nearest(work).await;
         }
-        // Of words each candidate's text is read, so there is no hurry with those.
-        let circle_first =
-            self.filter.circle.filter(|_| self.words.is_empty() && !self.are_places_on_the_way());
-        if let Some(circle) = circle_first
-            && let Some(gathered) = self.gather(work, Source::Around(circle)).await?
-        {
-            return Ok(self.page(gathered));
+        let are_words_rare = self.filter.circle.is_some() && self.are_words_rare(work).await?;
+        let mut tried = Vec::new();
+        if let Some(circle) = self.filter.circle {
+            if are_words_rare {
+                tried.push((Source::Words, MOST_WITH_WORDS));
+            }
+            let most = if self.are_places_on_the_way() { SMALL_CIRCLE } else { MOST_IN_CIRCLE };
+            tried.push((Source::Around(circle), most));
+        }
+        for (source, most) in &tried {
+            if let Some(gathered) = self.gather(work, *source, *most).await? {
+                return Ok(self.page(gathered));
+            }
         }
         let budget = if self.words.is_empty() { SHORT_WALK } else { SHORT_WALK_OF_WORDS };
         let mut found = self.walk(work, self.after, budget, self.limit + 1).await?;
@@ -108,10 +116,10 @@ impl<'f> Search<'f> {
         let Some(mut end) = self.end_of_walk(work, self.after, budget).await? else {
             return Ok(self.page(found));
         };
-        let mut sources = self.sources(work).await?;
-        sources.retain(|source| circle_first.is_none() || !matches!(source, Source::Around(_)));
-        for source in sources {
-            if let Some(gathered) = self.gather(work, source).await? {
+        for source in self.sources(work).await? {
+            if !tried.contains(&source)
+                && let Some(gathered) = self.gather(work, source.0, source.1).await?
+            {
                 return Ok(self.page(gathered));
             }
         }
@@ -310,16 +318,19 @@ impl<'f> Search<'f> {
         }
     }
 
-    /// Where candidates can be gathered, the likeliest first.
-    async fn sources(&self, work: &mut Work) -> Result<Vec<Source>, DataError> {
+    /// Where candidates can be gathered, the likeliest first, and how many at most.
+    async fn sources(&self, work: &mut Work) -> Result<Vec<(Source, i64)>, DataError> {
         let Self { filter, .. } = self;
         let (key, _) = self.key();
         let mut sources = Vec::new();
-        sources.extend(self.are_words_rare(work).await?.then_some(Source::Words));
-        sources.extend(filter.circle.map(Source::Around));
+        // Around a place they were looked at before.
+        if filter.circle.is_none() && self.are_words_rare(work).await? {
+            sources.push((Source::Words, MOST_WITH_WORDS));
+        }
+        sources.extend(filter.circle.map(|circle| (Source::Around(circle), MOST_IN_CIRCLE)));
         let priced = filter.min_price.is_some() || filter.max_price.is_some();
-        sources.extend((priced && key != "price").then_some(Source::Price));
-        sources.extend((filter.min_beds.is_some() && key != "beds").then_some(Source::Beds));
+        sources.extend((priced && key != "price").then_some((Source::Price, MOST_IN_RANGE)));
+        sources.extend((filter.min_beds.is_some() && key != "beds").then_some((Source::Beds, MOST_IN_RANGE)));
         Ok(sources)
     }
 
@@ -335,43 +346,34 @@ impl<'f> Search<'f> {
         Ok(row.try_get::<i64, _>("with_words")? <= MOST_OF_SAMPLE)
     }
 
-    /// Entries after the search's cursor out of all candidates of a source; `None` where these are too many.
+    /// Entries after the search's cursor out of all candidates of a source; `None` where these are more than `most`. They are
+    /// counted and put in order by one statement.
     async fn gather(
         &self,
         work: &mut Work,
         source: Source,
+        most: i64,
     ) -> Result<Option<Vec<PropertyCursor>>, DataError> {
-        let most = match source {
-            Source::Words => return self.gathered_by_words(work).await,
-            Source::Around(_) => MOST_IN_CIRCLE,
-            Source::Price | Source::Beds => MOST_IN_RANGE,
-        };
-        let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS candidates FROM (");
-        query.push(self.source(source, false, most + 1)).push(") s");
-        let row = work.row(query).await?;
-        if row.try_get::<i64, _>("candidates")? > most {
-            return Ok(None);
+        let mut query = QueryBuilder::<Db>::new("WITH ");
+        if source == Source::Words {
+            // Each one's row is read, so they are counted by the index of words before.
+            query.push("v AS MATERIALIZED (SELECT ").push(dialect::WORDS_NUMBER);
+            query.push(" AS number FROM property_words WHERE ").push(self.has_words());
+            query.push(" LIMIT ").push(most + 1);
+            query.push("), n AS MATERIALIZED (SELECT count(*) AS candidates FROM v)");
+        } else {
+            query.push("n AS MATERIALIZED (SELECT count(*) AS candidates FROM (");
+            query.push(self.source(source, false, most + 1, "")).push(") s)");
         }
-        self.gathered(work, source, most).await.map(Some)
-    }
-
-    /// Both at once, since each candidate's row is read to count it.
-    async fn gathered_by_words(&self, work: &mut Work) -> Result<Option<Vec<PropertyCursor>>, DataError> {
-        let mut query = QueryBuilder::<Db>::new("WITH v AS MATERIALIZED (SELECT ");
-        query
-            .push(dialect::WORDS_NUMBER)
-            .push(" AS number FROM property_words WHERE ")
-            .push(self.has_words());
-        query.push(" LIMIT ").push(MOST_WITH_WORDS + 1);
-        query.push("), n AS MATERIALIZED (SELECT count(*) AS candidates FROM v) SELECT n.candidates, e.* FROM n LEFT JOIN (");
-        let source = self.source(Source::Words, true, MOST_WITH_WORDS);
-        self.push_ordered(&mut query, &source, Source::Words);
+        query.push(" SELECT n.candidates, e.* FROM n LEFT JOIN (");
+        let gate = format!(" AND (SELECT candidates FROM n) <= {most}");
+        self.push_ordered(&mut query, source, most, &gate);
         let turn = if self.key().1 { " DESC" } else { "" };
         query.push(") e ON 1 = 1 ORDER BY e.sort_key").push(turn).push(", e.number").push(turn);
         let rows = work.rows(query).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
-            if row.try_get::<i64, _>("candidates")? > MOST_WITH_WORDS {
+            if row.try_get::<i64, _>("candidates")? > most {
                 return Ok(None);
             }
             if let Some(key) = row.try_get("sort_key")? {
@@ -381,19 +383,17 @@ impl<'f> Search<'f> {
         Ok(Some(found))
     }
 
-    async fn gathered(
-        &self,
-        work: &mut Work,
-        source: Source,
-        most: i64,
-    ) -> Result<Vec<PropertyCursor>, DataError> {
+    /// The same of all candidates, however many.
+    async fn gathered(&self, work: &mut Work, source: Source) -> Result<Vec<PropertyCursor>, DataError> {
         let mut query = QueryBuilder::<Db>::new("");
-        self.push_ordered(&mut query, &self.source(source, true, most), source);
+        self.push_ordered(&mut query, source, i64::from(u32::MAX), "");
         entries(work, query).await
     }
 
-    /// Those of a source that pass, in order behind the cursor, one more than the page holds.
-    fn push_ordered(&self, query: &mut QueryBuilder<Db>, candidates: &str, source: Source) {
+    /// Those of a source that pass, in order behind the cursor, one more than the page holds; none where `gate` does not hold, which
+    /// looks at no candidate.
+    fn push_ordered(&self, query: &mut QueryBuilder<Db>, source: Source, most: i64, gate: &str) {
+        let candidates = self.source(source, true, most, gate);
         let (key, down) = self.key();
         let turn = if down { " DESC" } else { "" };
         // Each candidate's text is read for its words, so that comes last, in order, until the page is full.
@@ -408,6 +408,9 @@ impl<'f> Search<'f> {
             query.push(" AS square");
         }
         query.push(" FROM (").push(candidates).push(") c) c WHERE 1 = 1");
+        if matches!(source, Source::Price | Source::Beds) {
+            query.push(gate);
+        }
         if let (Source::Words | Source::Around(_), Some(city)) = (source, &self.filter.city) {
             query.push(" AND c.place = ").push(facts::place(self.organization, city));
         }
@@ -427,8 +430,8 @@ impl<'f> Search<'f> {
 
     /// The statement for at most `most` listings of a source, with the columns that conditions need or to be counted. What
     /// else is asked stays outside: guessing from it, Postgres takes other ways. Those with the words are `v`, and `n` says
-    /// how many these are.
-    fn source(&self, source: Source, has_columns: bool, most: i64) -> String {
+    /// how many these are. An order takes no `gate` into itself.
+    fn source(&self, source: Source, has_columns: bool, most: i64, gate: &str) -> String {
         let owner = facts::owner(self.organization);
         // Here the city is a condition more.
         let place = if self.filter.city.is_some() { ", f.place" } else { "" };
@@ -437,8 +440,8 @@ impl<'f> Search<'f> {
         let key = match source {
             Source::Words => {
                 return format!(
-                    "SELECT {columns} FROM v CROSS JOIN property_facts f WHERE f.number = v.number AND f.owner = {owner}
-                     AND (SELECT candidates FROM n) <= {most} LIMIT {most}"
+                    "SELECT {columns} FROM v CROSS JOIN property_facts f WHERE f.number = v.number AND f.owner = {owner}{gate}
+                     LIMIT {most}"
                 );
             }
             Source::Around(circle) => {
@@ -451,7 +454,7 @@ impl<'f> Search<'f> {
                 }
                 return format!(
                     "SELECT {columns} FROM (VALUES {cells}) r CROSS JOIN property_facts f{} WHERE f.owner = {owner}
-                     AND f.shelf = r.column1 AND f.cell >= r.column2 AND f.cell <= r.column3 LIMIT {most}",
+                     AND f.shelf = r.column1 AND f.cell >= r.column2 AND f.cell <= r.column3{gate} LIMIT {most}",
                     dialect::by_index("facts_cell")
                 );
             }
@@ -490,7 +493,7 @@ impl<'f> Search<'f> {
     async fn nearest(&self, work: &mut Work) -> Result<Found, DataError> {
         let Some(circle) = self.filter.circle else { return Ok(Found::default()) };
         if self.are_words_rare(work).await?
-            && let Some(gathered) = self.gather(work, Source::Words).await?
+            && let Some(gathered) = self.gather(work, Source::Words, MOST_WITH_WORDS).await?
         {
             return Ok(self.page(gathered));
         }
@@ -501,7 +504,7 @@ impl<'f> Search<'f> {
             let narrower = PropertyFilter { circle: Some(ring), ..self.filter.clone() };
             let (words, shelves) = (self.words.clone(), self.shelves.clone());
             let search = Search { filter: &narrower, words, shelves, ..*self };
-            let found = search.gathered(work, Source::Around(ring), i64::from(u32::MAX)).await?;
+            let found = search.gathered(work, Source::Around(ring)).await?;
             if found.len() > self.limit || ring.radius_km >= circle.radius_km {
                 return Ok(self.page(found));
             }
