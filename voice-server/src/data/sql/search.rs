@@ -1,7 +1,7 @@
 //! How listings are found: which index a search walks, and for how long.
 //!
 //! A page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
-//! found after a few hundred entries; a small circle is gathered before, and one that this index knows nothing of. Each order has a part for
+//! found after a few hundred entries; a circle that holds not too many is gathered before. Each order has a part for
 //! each shelf ([`facts::shelves`]), prices also one for each sub-type on it; the parts that can hold what is asked for are walked
 //! together. Where it is not found so, what is asked for is rare: then candidates are gathered by whatever is rarest of it
 //! (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself, the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
@@ -30,8 +30,6 @@ const LONG_WALK: [i64; 2] = [scaled(12_000), scaled(48_000)];
 /// Candidates that are gathered at most: by words, each of which is looked up; in a circle; by price or bedrooms.
 const MOST_WITH_WORDS: i64 = scaled(4_000);
 const MOST_IN_CIRCLE: i64 = scaled(30_000);
-/// Of a circle that holds no more nothing else is tried before.
-const SMALL_CIRCLE: i64 = scaled(10_000);
 const MOST_IN_RANGE: i64 = scaled(10_000);
 /// Listings that are looked at to learn how frequent words are, and how many of them have rare ones at most.
 const SAMPLE: i64 = 300;
@@ -94,17 +92,13 @@ impl<'f> Search<'f> {
         if self.sort == PropertySort::Nearest {
             return self.nearest(work).await;
         }
-        let are_words_rare = self.filter.circle.is_some() && self.are_words_rare(work).await?;
-        let mut tried = Vec::new();
         if let Some(circle) = self.filter.circle {
-            if are_words_rare {
-                tried.push((Source::Words, MOST_WITH_WORDS));
+            if self.are_words_rare(work).await?
+                && let Some(gathered) = self.gather(work, Source::Words, MOST_WITH_WORDS).await?
+            {
+                return Ok(self.page(gathered));
             }
-            let most = if self.are_places_on_the_way() { SMALL_CIRCLE } else { MOST_IN_CIRCLE };
-            tried.push((Source::Around(circle), most));
-        }
-        for (source, most) in &tried {
-            if let Some(gathered) = self.gather(work, *source, *most).await? {
+            if let Some(gathered) = self.gather(work, Source::Around(circle), MOST_IN_CIRCLE).await? {
                 return Ok(self.page(gathered));
             }
         }
@@ -116,10 +110,8 @@ impl<'f> Search<'f> {
         let Some(mut end) = self.end_of_walk(work, self.after, budget).await? else {
             return Ok(self.page(found));
         };
-        for source in self.sources(work).await? {
-            if !tried.contains(&source)
-                && let Some(gathered) = self.gather(work, source.0, source.1).await?
-            {
+        for (source, most) in self.sources(work).await? {
+            if let Some(gathered) = self.gather(work, source, most).await? {
                 return Ok(self.page(gathered));
             }
         }
@@ -176,11 +168,6 @@ impl<'f> Search<'f> {
             }
             _ => (index, shelved(&first)),
         }
-    }
-
-    /// Whether the index that is walked holds where a listing lies; else each entry's row would be read for that.
-    fn are_places_on_the_way(&self) -> bool {
-        self.filter.city.is_none() && self.key().0 != "beds"
     }
 
     /// The columns that conditions need. What no index of the walk holds is only read where it is asked for.
@@ -323,11 +310,10 @@ impl<'f> Search<'f> {
         let Self { filter, .. } = self;
         let (key, _) = self.key();
         let mut sources = Vec::new();
-        // Around a place they were looked at before.
+        // Around a place words and circle were tried before.
         if filter.circle.is_none() && self.are_words_rare(work).await? {
             sources.push((Source::Words, MOST_WITH_WORDS));
         }
-        sources.extend(filter.circle.map(|circle| (Source::Around(circle), MOST_IN_CIRCLE)));
         let priced = filter.min_price.is_some() || filter.max_price.is_some();
         sources.extend((priced && key != "price").then_some((Source::Price, MOST_IN_RANGE)));
         sources.extend((filter.min_beds.is_some() && key != "beds").then_some((Source::Beds, MOST_IN_RANGE)));
