@@ -1,11 +1,12 @@
 //! How listings are found: which index a search walks, and for how long.
 //!
-//! A page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
-//! found after a few hundred entries; a circle that holds not too many is gathered before. Each order has a part for
-//! each shelf ([`facts::shelves`]), prices also one for each sub-type on it; the parts that can hold what is asked for are walked
-//! together. Where it is not found so, what is asked for is rare: then candidates are gathered by whatever is rarest of it
-//! (words, circle, price, bedrooms), if they are few, and put in order. Where nothing of it is rare by itself, the walk goes on, up to [`LONG_WALK`] entries; then the page ends early, with a cursor from where it goes on. So a
-//! search takes bounded time, and a list that is read to its end holds everything once.
+//! Rare words are looked up in their index, and a circle that holds not too many is gathered; what is found so is put in
+//! order. Else a page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
+//! found after a few hundred entries. Each order has a part for each shelf ([`facts::shelves`]), prices also one for each sub-type on
+//! it; the parts that can hold what is asked for are walked together. Where it is not found so, candidates are gathered by price or
+//! bedrooms, if they are few. Where nothing of it is rare by itself, the walk goes on, as far as [`WALKS`] says; then the
+//! page ends early, with a cursor from where it goes on. So a search takes bounded time, and a list that is read to its
+//! end holds everything once.
 
 use std::fmt::Write as _;
 
@@ -21,12 +22,9 @@ const fn scaled(entries: i64) -> i64 {
     if cfg!(test) { entries / 200 } else { entries }
 }
 
-/// Entries that are walked at first.
-const SHORT_WALK: i64 = scaled(3_000);
-/// The same where each one's words must be looked at.
-const SHORT_WALK_OF_WORDS: i64 = scaled(600);
-/// Entries that are walked after that, at most.
-const LONG_WALK: [i64; 2] = [scaled(12_000), scaled(48_000)];
+/// Entries that are walked one time after the other. Of words the first is left out, since it is known by then how frequent
+/// they are.
+const WALKS: [i64; 3] = [scaled(3_000), scaled(12_000), scaled(48_000)];
 /// Candidates that are gathered at most: by words, each of which is looked up; in a circle; by price or bedrooms.
 const MOST_WITH_WORDS: i64 = scaled(4_000);
 const MOST_IN_CIRCLE: i64 = scaled(30_000);
@@ -92,41 +90,36 @@ impl<'f> Search<'f> {
         if self.sort == PropertySort::Nearest {
             return self.nearest(work).await;
         }
-        if let Some(circle) = self.filter.circle {
-            if self.are_words_rare(work).await?
-                && let Some(gathered) = self.gather(work, Source::Words, MOST_WITH_WORDS).await?
-            {
-                return Ok(self.page(gathered));
-            }
-            if let Some(gathered) = self.gather(work, Source::Around(circle), MOST_IN_CIRCLE).await? {
-                return Ok(self.page(gathered));
-            }
+        if self.are_words_rare(work).await?
+            && let Some(gathered) = self.gather(work, Source::Words, MOST_WITH_WORDS).await?
+        {
+            return Ok(self.page(gathered));
         }
-        let budget = if self.words.is_empty() { SHORT_WALK } else { SHORT_WALK_OF_WORDS };
-        let mut found = self.walk(work, self.after, budget, self.limit + 1).await?;
-        if found.len() > self.limit {
-            return Ok(self.page(found));
+        if let Some(circle) = self.filter.circle
+            && let Some(gathered) = self.gather(work, Source::Around(circle), MOST_IN_CIRCLE).await?
+        {
+            return Ok(self.page(gathered));
         }
-        let Some(mut end) = self.end_of_walk(work, self.after, budget).await? else {
-            return Ok(self.page(found));
-        };
-        for (source, most) in self.sources(work).await? {
-            if let Some(gathered) = self.gather(work, source, most).await? {
-                return Ok(self.page(gathered));
+        let (mut found, mut end) = (Vec::new(), self.after);
+        let walks = if self.words.is_empty() { &WALKS[..] } else { &WALKS[1..] };
+        for (at, budget) in walks.iter().copied().enumerate() {
+            if at == 1 {
+                for source in self.ranges() {
+                    if let Some(gathered) = self.gather(work, source, MOST_IN_RANGE).await? {
+                        return Ok(self.page(gathered));
+                    }
+                }
             }
-        }
-        for budget in LONG_WALK {
-            let more = self.walk(work, Some(end), budget, self.limit + 1 - found.len()).await?;
-            found.extend(more);
+            found.extend(self.walk(work, end, budget, self.limit + 1 - found.len()).await?);
             if found.len() > self.limit {
                 return Ok(self.page(found));
             }
-            match self.end_of_walk(work, Some(end), budget).await? {
-                Some(further) => end = further,
-                None => return Ok(self.page(found)),
+            end = self.end_of_walk(work, end, budget).await?;
+            if end.is_none() {
+                return Ok(self.page(found));
             }
         }
-        Ok(Found { numbers: found.iter().map(|entry| entry.number).collect(), next: Some(end) })
+        Ok(Found { numbers: found.iter().map(|entry| entry.number).collect(), next: end })
     }
 
     /// The page from one entry more than it holds, where there is a further page.
@@ -305,19 +298,14 @@ impl<'f> Search<'f> {
         }
     }
 
-    /// Where candidates can be gathered, the likeliest first, and how many at most.
-    async fn sources(&self, work: &mut Work) -> Result<Vec<(Source, i64)>, DataError> {
+    /// Other orders in which what is asked for stands together.
+    fn ranges(&self) -> Vec<Source> {
         let Self { filter, .. } = self;
         let (key, _) = self.key();
-        let mut sources = Vec::new();
-        // Around a place words and circle were tried before.
-        if filter.circle.is_none() && self.are_words_rare(work).await? {
-            sources.push((Source::Words, MOST_WITH_WORDS));
-        }
         let priced = filter.min_price.is_some() || filter.max_price.is_some();
-        sources.extend((priced && key != "price").then_some((Source::Price, MOST_IN_RANGE)));
-        sources.extend((filter.min_beds.is_some() && key != "beds").then_some((Source::Beds, MOST_IN_RANGE)));
-        Ok(sources)
+        let price = (priced && key != "price").then_some(Source::Price);
+        let beds = (filter.min_beds.is_some() && key != "beds").then_some(Source::Beds);
+        price.into_iter().chain(beds).collect()
     }
 
     /// Whether few of some listings have the words, whatever else is asked: of frequent words even counting takes long.
