@@ -1,7 +1,7 @@
 //! How listings are found: which index a search walks, and for how long.
 //!
-//! Rare words are looked up in their index, and a circle that holds not too many is gathered; what is found so is put in
-//! order. Else a page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
+//! Rare words are looked up in their index, and a circle that holds not too many is gathered, unless a short walk finds the page;
+//! what is found so is put in order. Else a page is looked for in the order that is asked, along an index which holds that order and the conditions, and mostly
 //! found after a few hundred entries. Each order has a part for each shelf ([`facts::shelves`]), prices also one for each sub-type on
 //! it; the parts that can hold what is asked for are walked together. Where it is not found so, candidates are gathered by price or
 //! bedrooms, if they are few. Where nothing of it is rare by itself, the walk goes on, as far as [`WALKS`] says; then the
@@ -95,10 +95,17 @@ impl<'f> Search<'f> {
         {
             return Ok(self.page(gathered));
         }
-        if let Some(circle) = self.filter.circle
-            && let Some(gathered) = self.gather(work, Source::Around(circle), MOST_IN_CIRCLE).await?
-        {
-            return Ok(self.page(gathered));
+        if let Some(circle) = self.filter.circle {
+            // One with many listings that pass is full of what is asked for, and then this finds it sooner.
+            if self.words.is_empty() && self.are_places_on_the_way() {
+                let found = self.walk(work, self.after, WALKS[0], self.limit + 1).await?;
+                if found.len() > self.limit {
+                    return Ok(self.page(found));
+                }
+            }
+            if let Some(gathered) = self.gather(work, Source::Around(circle), MOST_IN_CIRCLE).await? {
+                return Ok(self.page(gathered));
+            }
         }
         let (mut found, mut end) = (Vec::new(), self.after);
         let walks = if self.words.is_empty() { &WALKS[..] } else { &WALKS[1..] };
@@ -161,6 +168,11 @@ impl<'f> Search<'f> {
             }
             _ => (index, shelved(&first)),
         }
+    }
+
+    /// Whether the index that is walked holds where a listing lies; else each entry's row would be read for that.
+    fn are_places_on_the_way(&self) -> bool {
+        self.filter.city.is_none() && self.key().0 != "beds"
     }
 
     /// The columns that conditions need. What no index of the walk holds is only read where it is asked for.
