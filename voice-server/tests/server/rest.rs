@@ -172,6 +172,8 @@ async fn what_is_repeated_with_its_key_is_done_once() {
     // The first one may be over by now, or used.
     let tickets = [&first, &again].map(|answer| answer.body["ticket"].as_str().expect("a ticket"));
     assert_ne!(tickets[0], tickets[1]);
+    let path = format!("/voice/{}?ticket={}", again.body["id"].as_str().expect("an id"), tickets[1]);
+    assert_eq!(server.shake(&path, &["Host: localhost"]).await.0, 101, "the new one opens the socket");
     let other = api.send("POST", "/api/v1/conversations", &key, Some(json!({"metadata": {"a": 2}}))).await;
     assert_eq!((other.status, other.body["field"].as_str()), (422, Some("Idempotency-Key")));
     let list = api.get("/api/v1/conversations").await;
